@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tiny random checkpoints written by transformers and peft, with what those libraries compute from them.
+
+    python3 tests/python/make_golden.py tests/data/hf
+
+The committed files were made with torch 2.15.0, transformers 5.23.0, peft 0.21.2, safetensors 0.8.0 and numpy 2.4.6
+(`pip install torch==2.15.0 transformers==5.23.0 peft==0.21.2 safetensors==0.8.0 numpy==2.4.6`) on one thread.
+Other versions are refused unless --any-version is given: a golden file is worth nothing when nobody knows its source.
+
+<out>/<case>/             what `save_pretrained` wrote: config.json, model.safetensors (or shards and an index)
+<out>/<case>/adapter/     what peft wrote: adapter_config.json, adapter_model.safetensors; lora_B is not zero
+<out>/<case>/golden.safetensors
+    input_ids, labels     I64 [batch, time]; a label of -100 is ignored. As everywhere in transformers the model shifts:
+                          logits[:, t] are scored against labels[:, t + 1].
+    logits, logits64      of the base model as read back by from_pretrained, in float32 and in float64
+    loss, loss64          mean cross-entropy over the targets that count; shape []
+    logits_adapter, logits_adapter64, loss_adapter, loss_adapter64       with the adapter, unmerged
+    grad.<tensor>         F64, d loss / d tensor, for every tensor of adapter_model.safetensors, under its name there
+    base_grad.<tensor>    F64, d loss / d tensor of the base weights with the adapter in place (two cases only)
+
+Whatever dtype is stored, the float32 results come from the stored values widened to float32, the float64 results from
+the same values widened to float64. transformers computes norms, rotary angles, softmax and loss in float32 even in a
+double model; `all_double` lifts that, so that the float64 results are good to about 1e-14.
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+import warnings
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+warnings.simplefilter("ignore", FutureWarning)
+
+import numpy as np
+import peft
+import safetensors
+import torch
+import transformers
+from safetensors.numpy import load_file, save_file
+
+VERSIONS = {"torch": "2.15.0", "transformers": "5.23.0", "peft": "0.21.2", "safetensors": "0.8.0", "numpy": "2.4.6"}
+ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+SMALL = dict(vocab_size=48, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
+             num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2,
+             pad_token_id=None, tie_word_embeddings=False)
+
+
+def rope(kind="default", theta=10000.0, **more):
+    return {"rope_type": kind, "rope_theta": theta, **more}
+
+
+LLAMA3 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=128)
+
+# name -> (model type, changes to SMALL, options of this script)
+CASES = {
+    "llama-mha": ("llama", dict(num_key_value_heads=4), {}),
+    "llama-gqa": ("llama", {}, dict(base_grad=True)),
+    "llama-gqa-rslora": ("llama", {}, dict(rslora=True, targets=["q_proj", "v_proj"])),
+    "llama-mqa": ("llama", dict(num_key_value_heads=1), {}),
+    "llama-bias": ("llama", dict(attention_bias=True, mlp_bias=True), {}),
+    "llama-tied": ("llama", dict(tie_word_embeddings=True), {}),
+    "llama-head-dim": ("llama", dict(head_dim=8), {}),
+    "llama-rope-linear": ("llama", dict(rope_parameters=rope("linear", factor=4.0)), dict(time=13)),
+    # Head dimension 8 gives wavelengths 6.3, 63, 628, 6283: one kept, one in the smooth band, two divided.
+    "llama-rope-llama3": ("llama", dict(head_dim=8, rope_parameters=rope("llama3", **LLAMA3)), dict(time=13)),
+    "llama-v4-config": ("llama", dict(head_dim=8, rope_parameters=rope("llama3", 50000.0, **LLAMA3)),
+                        dict(time=13, v4=True)),
+    "llama-bf16": ("llama", {}, dict(dtype=torch.bfloat16)),
+    "llama-sharded": ("llama", {}, dict(shard="20KB")),
+    "mistral": ("mistral", dict(sliding_window=None), {}),
+    "qwen2": ("qwen2", dict(rope_parameters=rope(theta=1000000.0)), {}),
+    "qwen3": ("qwen3", dict(head_dim=8, rope_parameters=rope(theta=1000000.0)), dict(base_grad=True)),
+}
+
+
+@contextlib.contextmanager
+def all_double():
+    """Everything that transformers computes in float32 on purpose is computed in float64 inside this block."""
+    saved = torch.float32, torch.float, torch.Tensor.float
+    default = torch.get_default_dtype()
+    torch.float32 = torch.float = torch.float64
+    torch.Tensor.float = torch.Tensor.double
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
+        torch.float32, torch.float, torch.Tensor.float = saved
+
+
+def randomise(model, generator):
+    """Nothing degenerate: norm weights differ from 1, biases from 0, activations stay near unit size."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            noise = torch.randn(p.shape, generator=generator, dtype=torch.float32)
+            if name.endswith("bias"):
+                p.copy_(0.3 * noise)
+            elif p.dim() == 1:
+                p.copy_(1.0 + 0.3 * noise)
+            elif "embed_tokens" in name:
+                p.copy_(0.8 * noise)
+            else:
+                p.copy_(1.2 * noise / p.shape[1] ** 0.5)
+
+
+def write_v4_config(directory):
+    """The spelling of transformers 4: rope_theta, rope_scaling and torch_dtype at the top level."""
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    scaling = config.pop("rope_parameters")
+    config["torch_dtype"] = config.pop("dtype")
+    config["rope_theta"] = scaling.pop("rope_theta")
+    config["rope_scaling"] = scaling
+    config["transformers_version"] = "4.45.0"
+    config["pretraining_tp"] = 1
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def load_base(directory, double):
+    model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32,
+                                                              attn_implementation="eager")
+    if not double:
+        return model.eval()
+    with all_double():
+        wide = type(model)(model.config)
+        wide.load_state_dict({k: v.to(torch.float64) for k, v in model.state_dict().items()})
+    return wide.eval()
+
+
+def evaluate(model, ids, labels, double, backward=False):
+    with all_double() if double else contextlib.nullcontext():
+        out = model(input_ids=ids, labels=labels, use_cache=False)
+        if backward:
+            out.loss.backward()
+    return out.logits.detach().numpy(), out.loss.detach().numpy()
+
+
+def make(out, index, name):
+    kind, changes, options = CASES[name]
+    generator = torch.Generator().manual_seed(1000 + index)
+    torch.manual_seed(2000 + index)
+    directory = out / name
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+
+    config = transformers.AutoConfig.for_model(kind, **{**SMALL, **changes})
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    randomise(model, generator)
+    model = model.to(options.get("dtype", torch.float32))
+    model.save_pretrained(directory, **({"max_shard_size": options["shard"]} if "shard" in options else {}))
+    if options.get("v4"):
+        write_v4_config(directory)
+
+    time = options.get("time", 7)
+    ids = torch.randint(0, config.vocab_size, (2, time), generator=generator)
+    labels = ids.clone()
+    labels[0, 1] = labels[1, time - 1] = -100
+    golden = {"input_ids": ids.numpy(), "labels": labels.numpy()}
+
+    narrow, wide = load_base(directory, False), load_base(directory, True)
+    golden["logits"], golden["loss"] = evaluate(narrow, ids, labels, False)
+    golden["logits64"], golden["loss64"] = evaluate(wide, ids, labels, True)
+
+    lora = peft.LoraConfig(r=4, lora_alpha=8, target_modules=options.get("targets", ALL_LINEAR), lora_dropout=0.0,
+                           use_rslora=options.get("rslora", False), task_type="CAUSAL_LM")
+    adapted = peft.get_peft_model(narrow, lora)
+    with torch.no_grad():
+        for key, p in adapted.named_parameters():
+            if "lora_" in key:
+                p.copy_(0.5 * torch.randn(p.shape, generator=generator) / p.shape[1] ** 0.5)
+    adapted.peft_config["default"].base_model_name_or_path = name
+    adapted.save_pretrained(directory / "adapter", save_embedding_layers=False)
+    (directory / "adapter" / "README.md").unlink(missing_ok=True)
+    stored = load_file(directory / "adapter" / "adapter_model.safetensors")
+
+    golden["logits_adapter"], golden["loss_adapter"] = evaluate(adapted, ids, labels, False)
+    # The adapter is read back by peft into the double model, so that the file itself is what is tested.
+    adapted64 = peft.PeftModel.from_pretrained(wide, directory / "adapter", is_trainable=True).double().eval()
+    for key, p in adapted64.named_parameters():
+        p.requires_grad_("lora_" in key or options.get("base_grad", False))
+    golden["logits_adapter64"], golden["loss_adapter64"] = evaluate(adapted64, ids, labels, True, backward=True)
+    seen = set()
+    for key, p in adapted64.named_parameters():
+        if "lora_" in key:
+            file_name = key.replace(".default", "")
+            if not np.array_equal(p.detach().numpy(), stored[file_name].astype(np.float64)):
+                sys.exit(f"{name}: {file_name} was not read back exactly")
+            golden["grad." + file_name] = p.grad.numpy()
+            seen.add(file_name)
+        elif options.get("base_grad"):
+            plain = key.removeprefix("base_model.model.").replace(".base_layer", "")
+            golden["base_grad." + plain] = p.grad.numpy()
+    if seen != set(stored):
+        sys.exit(f"{name}: gradients and adapter file disagree on names: {sorted(seen ^ set(stored))}")
+
+    golden = {k: np.asarray(v, order="C") for k, v in golden.items()}
+    save_file(golden, directory / "golden.safetensors", metadata={**VERSIONS, "case": name})
+
+    def gap(a, b):
+        return float(np.abs(golden[a] - golden[b]).max() / np.abs(golden[b]).max())
+    spread = float(np.abs(golden["logits_adapter64"] - golden["logits64"]).max())
+    for f in directory.rglob("*"):
+        if f.is_file():
+            f.chmod(0o644)
+    size = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file())
+    print(f"{name:18} {size / 1024:6.1f} KiB  loss {float(golden['loss64']):.6f}  adapter {float(golden['loss_adapter64']):.6f}"
+          f"  fp32/fp64 {gap('logits', 'logits64'):.1e} {gap('logits_adapter', 'logits_adapter64'):.1e}"
+          f"  adapter moves logits by {spread:.2f}")
+    if gap("logits", "logits64") > 1e-5 or spread < 0.1 or min(np.abs(v).max() for v in golden.values()) == 0:
+        sys.exit(f"{name}: degenerate or inconsistent")
+    return size
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--only", nargs="*", choices=list(CASES))
+    parser.add_argument("--any-version", action="store_true")
+    arguments = parser.parse_args()
+    for package, expected in VERSIONS.items():
+        actual = sys.modules[package].__version__.split("+")[0]
+        if actual != expected:
+            message = f"{package} is {actual}, the committed files were made with {expected}"
+            if not arguments.any_version:
+                sys.exit(message + "; pass --any-version to go on")
+            print("note:", message, file=sys.stderr)
+            VERSIONS[package] = actual
+    if os.environ.get("PYTHONHASHSEED") != "0":  # peft keeps target_modules in a set: fix the order it is written in
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+    torch.set_num_threads(1)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    total = sum(make(arguments.out, i, name) for i, name in enumerate(CASES)
+                if not arguments.only or name in arguments.only)
+    print(f"{total / 1024:.0f} KiB in all")
+
+
+if __name__ == "__main__":
+    main()
