@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+# What our own executables are built with. Users of the library never see any of it.
+include(CheckCXXCompilerFlag)
+
+add_library(espalier_flags INTERFACE)
+target_compile_options(espalier_flags INTERFACE
+  "$<$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>")
+if(ESPALIER_WERROR)
+  target_compile_options(espalier_flags INTERFACE "$<$<COMPILE_LANG_AND_ID:CXX,GNU,Clang,AppleClang>:-Werror>")
+endif()
+if(ESPALIER_ARCH)
+  string(MAKE_C_IDENTIFIER "ESPALIER_HAS_MARCH_${ESPALIER_ARCH}" has_arch)
+  check_cxx_compiler_flag("-march=${ESPALIER_ARCH}" ${has_arch})
+  if(${has_arch})
+    target_compile_options(espalier_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-march=${ESPALIER_ARCH}>")
+  endif()
+endif()
+if(ESPALIER_SANITIZE)
+  target_compile_options(espalier_flags INTERFACE
+    "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${ESPALIER_SANITIZE};-fno-omit-frame-pointer;-g1>")
+  if(ESPALIER_SANITIZE MATCHES "undefined")
+    target_compile_options(espalier_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize-recover=undefined>")
+  endif()
+  target_link_options(espalier_flags INTERFACE "-fsanitize=${ESPALIER_SANITIZE}")
+endif()
+
+function(espalier_ours target)
+  target_link_libraries(${target} PRIVATE espalier_flags)
+endfunction()
+
+get_target_property(precompiled_kind espalier_precompiled TYPE)
+if(precompiled_kind STREQUAL "STATIC_LIBRARY")
+  espalier_ours(espalier_precompiled)
+endif()

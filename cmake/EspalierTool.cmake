@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+# The command line tool, hardened: it reads files that strangers made.
+file(GLOB tool_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tools/*.cpp")
+list(SORT tool_sources)
+if(NOT tool_sources)
+  message(STATUS "espalier: no tools/*.cpp yet, the tool is left out")
+  return()
+endif()
+
+espalier_dependency(CLI11)
+add_executable(espalier_tool ${tool_sources})
+set_target_properties(espalier_tool PROPERTIES OUTPUT_NAME espalier RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}"
+                                               POSITION_INDEPENDENT_CODE ON)
+target_link_libraries(espalier_tool PRIVATE espalier_cpu espalier_precompiled CLI11::CLI11)
+if(TARGET espalier_npy)
+  target_link_libraries(espalier_tool PRIVATE espalier_npy)
+endif()
+target_include_directories(espalier_tool PRIVATE "${PROJECT_SOURCE_DIR}/tools")
+# The demo's checkpoint: in the source tree, or beside the installed tool.
+target_compile_definitions(espalier_tool PRIVATE
+  "ESPALIER_DEMO_DIR=\"${PROJECT_SOURCE_DIR}/models/demo\""
+  "ESPALIER_DEMO_INSTALLED=\"../${CMAKE_INSTALL_DATADIR}/espalier/demo\"")
+espalier_ours(espalier_tool)
+
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES CXX)
+if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" AND CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT ESPALIER_SANITIZE)
+  target_compile_options(espalier_tool PRIVATE
+    "$<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=3>" -D_GLIBCXX_ASSERTIONS
+    -fstack-protector-strong -fstack-clash-protection)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    target_compile_options(espalier_tool PRIVATE -fcf-protection)
+  endif()
+  target_link_options(espalier_tool PRIVATE "LINKER:-z,relro,-z,now,-z,noexecstack")
+endif()
