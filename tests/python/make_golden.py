@@ -198,8 +198,9 @@ def make(out, index, name):
     if seen != set(stored):
         sys.exit(f"{name}: gradients and adapter file disagree on names: {sorted(seen ^ set(stored))}")
 
+    made_with = ", ".join(f"{package} {version}" for package, version in VERSIONS.items())
     golden = {k: np.asarray(v, order="C") for k, v in golden.items()}
-    save_file(golden, directory / "golden.safetensors", metadata={**VERSIONS, "case": name})
+    save_file(golden, directory / "golden.safetensors", metadata={"made_with": made_with})
 
     def gap(a, b):
         return float(np.abs(golden[a] - golden[b]).max() / np.abs(golden[b]).max())
