@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+cmake_minimum_required(VERSION 3.25)
