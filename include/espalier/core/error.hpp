@@ -26,7 +26,10 @@ namespace detail {
 
 inline void append(std::string& out, std::string_view x) { out += x; }
 inline void append(std::string& out, char x) { out += x; }
-inline void append(std::string& out, bool x) { out += x ? "true" : "false"; }
+template <std::same_as<bool> T>  // not a plain bool: a string literal would rather become one than a string_view
+void append(std::string& out, T x) {
+  out += x ? "true" : "false";
+}
 template <class T>
   requires(std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char>)
 void append(std::string& out, T x) {

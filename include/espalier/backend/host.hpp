@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <complex>
+#include <cstring>
+#include <espalier/core/view.hpp>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+namespace espalier::inline v0 {
+namespace detail {
+
+template <class T>
+ESPALIER_FN const T& real_part(const T& x) {
+  return x;
+}
+template <class T>
+T real_part(const std::complex<T>& x) {
+  return x.real();
+}
+
+}  // namespace detail
+
+/// A team of one: the host works on a row with a single thread. Sums run in 16 fixed lanes and a fixed tree, so that
+/// their bits depend neither on the vector width nor on the number of threads.
+struct HostTeam {
+  static constexpr Index kLanes = 16;
+
+  template <class F>
+  ESPALIER_FN void each(Index n, F f) const {
+    ESPALIER_OMP(simd)
+    for (Index i = 0; i < n; ++i) f(i);
+  }
+
+  template <class F>
+  ESPALIER_FN auto sum(Index n, F f) const {
+    using T = std::remove_cvref_t<decltype(f(Index{}))>;
+    T lane[kLanes] = {};
+    Index i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+      for (Index l = 0; l < kLanes; ++l) lane[l] += f(i + l);
+    for (Index l = 0; i + l < n; ++l) lane[l] += f(i + l);
+    for (Index width = kLanes / 2; width > 0; width /= 2)
+      for (Index l = 0; l < width; ++l) lane[l] += lane[l + width];
+    return lane[0];
+  }
+
+  template <class F>
+  ESPALIER_FN auto max(Index n, F f) const {
+    using T = std::remove_cvref_t<decltype(f(Index{}))>;
+    if constexpr (std::is_arithmetic_v<T>) {
+      T lane[kLanes];
+      for (Index l = 0; l < kLanes; ++l) lane[l] = f(Index{0});
+      Index i = 0;
+      for (; i + kLanes <= n; i += kLanes)
+        for (Index l = 0; l < kLanes; ++l) {
+          const T x = f(i + l);
+          lane[l] = x > lane[l] ? x : lane[l];
+        }
+      for (; i < n; ++i) {
+        const T x = f(i);
+        lane[0] = x > lane[0] ? x : lane[0];
+      }
+      for (Index l = 1; l < kLanes; ++l) lane[0] = lane[l] > lane[0] ? lane[l] : lane[0];
+      return lane[0];
+    } else {
+      T m = f(Index{0});
+      for (Index i = 1; i < n; ++i) {
+        const T x = f(i);
+        if (detail::real_part(x) > detail::real_part(m)) m = x;
+      }
+      return m;
+    }
+  }
+};
+
+/// Zeroed, 64-byte aligned memory of the host.
+template <class T>
+class HostBuffer {
+ public:
+  HostBuffer() = default;
+  template <class Device>
+  HostBuffer(Device&, Index n) : size_(n) {
+    if (n == 0) return;
+    void* p = ::operator new(static_cast<std::size_t>(n) * sizeof(T), std::align_val_t{64});
+    std::memset(p, 0, static_cast<std::size_t>(n) * sizeof(T));  // zero bytes are the number zero in every type here
+    data_.reset(static_cast<T*>(p));
+  }
+  HostBuffer(HostBuffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
+  HostBuffer& operator=(HostBuffer&& other) noexcept {
+    data_ = std::move(other.data_), size_ = std::exchange(other.size_, 0);
+    return *this;
+  }
+  T* data() { return data_.get(); }
+  const T* data() const { return data_.get(); }
+  Index size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(T* p) const { ::operator delete(p, std::align_val_t{64}); }
+  };
+  std::unique_ptr<T, Free> data_;
+  Index size_ = 0;
+};
+
+}  // namespace espalier::inline v0

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/core/parameter.hpp>
+#include <espalier/core/workspace.hpp>
+
+namespace espalier::inline v0 {
+
+/// What a model needs to run: parameters in one arena, scratch memory, and the state of the step on host and device.
+template <Backend Device>
+class RunState {
+ public:
+  using A = typename Device::Accumulate;
+  explicit RunState(Device& d) : device(&d), workspace(d), total_(d, 1), state_(d, 1) {}
+
+  /// Host changes become visible to the next pass.
+  void publish() { device->upload(state_.data(), &step, 1); }
+  StepState* on_device() { return state_.data(); }
+  A* total() { return total_.data(); }
+
+  Device* device;
+  ParameterArena<Device> arena;
+  Workspace<Device> workspace;
+  StepState step;
+
+ private:
+  typename Device::template Buffer<A> total_;
+  typename Device::template Buffer<StepState> state_;
+};
+
+}  // namespace espalier::inline v0

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <cmath>
+#include <espalier/kernel/attention.hpp>
+#include <espalier/nn/group.hpp>
+#include <espalier/nn/rms_norm.hpp>
+#include <espalier/nn/rotary.hpp>
+
+namespace espalier::inline v0 {
+
+/// What an attention layer looks like. Nothing is assumed: head_dim · heads need not be hidden.
+struct AttentionOptions {
+  Index hidden, heads, groups, head_dim;  ///< groups: key-value heads; heads (MHA) or 1 (MQA) or between (GQA)
+  bool qkv_bias = false, out_bias = false;
+  bool qk_norm = false;  ///< RMSNorm on every query and key head before rotation (Qwen3)
+  double eps = 1e-6;
+};
+
+/// y = o( causal_attention(rotate(q(x)), rotate(k(x)), v(x)) ∘ M ),  M one bit a key-value group.
+///                                                              Vaswani et al. 2017; GQA: Ainslie et al. 2023
+template <Backend Device, template <class> class Adapter>
+class Attention {
+ public:
+  using T = typename Device::Activation;
+  using A = typename Device::Accumulate;
+  using Projection = Linear<Device, Adapter>;
+  struct Activations {
+    typename Projection::Activations q, k, v, o;
+    typename RmsNorm<Device>::Activations q_norm, k_norm;
+    View<const T, 2> Q, K, V, y;  // rotated queries and keys, values, masked result
+    View<const A, 2> lse;         // (tokens, heads)
+  };
+
+  Attention() = default;
+  Attention(Device& device, const AttentionOptions& o, const std::string& path,
+            const typename Projection::Options& adapter)
+      : q_proj(device, o.hidden, o.heads * o.head_dim, o.qkv_bias, path + ".q_proj", adapter),
+        k_proj(device, o.hidden, o.groups * o.head_dim, o.qkv_bias, path + ".k_proj", adapter),
+        v_proj(device, o.hidden, o.groups * o.head_dim, o.qkv_bias, path + ".v_proj", adapter),
+        o_proj(device, o.heads * o.head_dim, o.hidden, o.out_bias, path + ".o_proj", adapter),
+        units(device, o.groups), head_dim_(o.head_dim), queries_per_group_(o.heads / o.groups) {
+    require(o.heads % o.groups == 0, "{}: {} heads cannot share {} key-value heads evenly", path, o.heads, o.groups);
+    if (o.qk_norm) q_norm = RmsNorm<Device>(device, o.head_dim, o.eps), k_norm = RmsNorm<Device>(device, o.head_dim, o.eps);
+  }
+
+  Index groups() const { return units.units(); }
+  Index heads() const { return groups() * queries_per_group_; }
+  Index head_dim() const { return head_dim_; }
+  Index queries_per_group() const { return queries_per_group_; }
+
+  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act,
+                     const RotaryAngles<Device>& angles) const {
+    auto Q = q_proj.forward(pass, x, act.q), K = k_proj.forward(pass, x, act.k), V = v_proj.forward(pass, x, act.v);
+    if (normed()) {
+      Q = normalise(pass, q_norm, Q, act.q_norm);
+      K = normalise(pass, k_norm, K, act.k_norm);
+    } else {
+      act.q.y = {}, act.k.y = {};  // rotated in place below
+    }
+    rotate(pass, angles, +1, heads(), Q);
+    rotate(pass, angles, +1, groups(), K);
+    auto y = pass.matrix(x.rows(), Q.cols());
+    auto lse = pass.template matrix<A>(x.rows(), heads());
+    const kernel::CausalAttention<T, A> kernel{layout(pass), scale(), Q, K, V, units.forward(), y, lse};
+    pass.device.for_each_row(kernel.rows(), kernel);
+    act.Q = Q, act.K = K, act.V = V, act.y = y, act.lse = lse;
+    return o_proj.forward(pass, y, act.o);
+  }
+
+  void backward(Pass<Device>& pass, View<const T, 2> dout, Activations& act, View<T, 2> dx,
+                const RotaryAngles<Device>& angles) {
+    auto scratch = pass.scratch();
+    auto dy = scratch.zeros(act.Q.rows(), act.Q.cols());
+    o_proj.backward(scratch, dout, act.o, dy);
+    auto dQ = scratch.matrix(act.Q.rows(), act.Q.cols());
+    auto dK = scratch.matrix(act.K.rows(), act.K.cols()), dV = scratch.matrix(act.K.rows(), act.K.cols());
+    auto delta = scratch.template matrix<A>(dy.rows(), heads());
+    const kernel::CausalAttentionBackward<T, A> common{layout(pass), scale(), act.Q, act.K, act.V, units.backward(),
+                                                       act.lse,      dy,      dQ,    dK,    dV,    delta};
+    const kernel::AttentionBackwardQueries<T, A> queries{common};
+    const kernel::AttentionBackwardKeys<T, A> keys{common};
+    pass.device.for_each_row(queries.rows(), queries);
+    pass.device.for_each_row(keys.rows(), keys);
+    rotate(pass, angles, -1, heads(), dQ);
+    rotate(pass, angles, -1, groups(), dK);
+    if (normed()) {
+      dQ = normalise_backward(scratch, q_norm, dQ, act.q_norm);
+      dK = normalise_backward(scratch, k_norm, dK, act.k_norm);
+    } else {
+      if (q_proj.probe) act.q.y = unrotated(scratch, angles, heads(), act.Q);
+      if (k_proj.probe) act.k.y = unrotated(scratch, angles, groups(), act.K);
+    }
+    q_proj.backward(scratch, dQ, act.q, dx);
+    k_proj.backward(scratch, dK, act.k, dx);
+    v_proj.backward(scratch, dV, act.v, dx);
+  }
+
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    f("q_proj", self.q_proj);
+    f("k_proj", self.k_proj);
+    f("v_proj", self.v_proj);
+    f("o_proj", self.o_proj);
+    if (self.normed()) {
+      f("q_norm", self.q_norm);
+      f("k_norm", self.k_norm);
+    }
+  }
+
+  /// A unit is a key-value head with all its query heads.
+  Group<Device, Projection> group(Index layer) {
+    const Index wide = queries_per_group_ * head_dim_;
+    return {"heads", layer, &units,
+            {{&q_proj, Axis::rows, wide}, {&k_proj, Axis::rows, head_dim_}, {&v_proj, Axis::rows, head_dim_},
+             {&o_proj, Axis::columns, wide}}};
+  }
+
+  Projection q_proj, k_proj, v_proj, o_proj;
+  RmsNorm<Device> q_norm, k_norm;  // over head_dim; empty unless qk_norm
+  UnitMask<Device> units;          // key-value groups
+
+ private:
+  bool normed() const { return !q_norm.weight.empty(); }
+  A scale() const { return A(1 / std::sqrt(double(head_dim_))); }
+  kernel::HeadLayout layout(const Pass<Device>& pass) const {
+    return {pass.shape.batch, pass.shape.seq, heads(), groups(), head_dim_};
+  }
+  void rotate(Pass<Device>& pass, const RotaryAngles<Device>& angles, double direction, Index n, View<T, 2> x) const {
+    pass.device.for_each_row(x.rows(), kernel::Rotate<T, A>{angles.cosine, angles.sine, n, direction, x});
+  }
+  View<const T, 2> unrotated(Pass<Device>& pass, const RotaryAngles<Device>& angles, Index n, View<const T, 2> x) const {
+    auto y = pass.matrix(x.rows(), x.cols());
+    pass.device.for_each(x.size(), kernel::Copy<T, T>{x.data, y.data});
+    rotate(pass, angles, -1, n, y);
+    return y;
+  }
+  /// The norm works on heads: (tokens, heads · head_dim) seen as (tokens · heads, head_dim).
+  template <class U>
+  View<U, 2> by_head(View<U, 2> x) const {
+    return matrix(x.data, x.rows() * x.cols() / head_dim_, head_dim_);
+  }
+  View<T, 2> normalise(Pass<Device>& pass, const RmsNorm<Device>& norm, View<const T, 2> x,
+                       typename RmsNorm<Device>::Activations& act) const {
+    return matrix(norm.forward(pass, by_head(x), act).data, x.rows(), x.cols());
+  }
+  View<T, 2> normalise_backward(Pass<Device>& pass, const RmsNorm<Device>& norm, View<const T, 2> dy,
+                                const typename RmsNorm<Device>::Activations& act) const {
+    auto dx = pass.zeros(dy.rows(), dy.cols());
+    norm.backward(pass, by_head(dy), act, by_head(dx));
+    return dx;
+  }
+
+  Index head_dim_ = 0, queries_per_group_ = 1;
+};
+
+}  // namespace espalier::inline v0

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <cstdint>
+#include <espalier/core/tensor.hpp>
+#include <espalier/nn/linear.hpp>
+#include <string>
+#include <vector>
+
+namespace espalier::inline v0 {
+
+/// One bit a unit: 1 keeps it, 0 removes what it computes. Hosts decide, devices multiply.
+template <Backend Device>
+class UnitMask {
+ public:
+  using A = typename Device::Accumulate;
+
+  UnitMask() = default;
+  UnitMask(Device& device, Index units)
+      : full_(units), origin_(std::size_t(units)), alive_(std::size_t(units), 1), forward_(device, units),
+        backward_(device, units) {
+    for (std::size_t u = 0; u < origin_.size(); ++u) origin_[u] = int(u);
+    upload(device);
+  }
+
+  Index units() const { return Index(alive_.size()); }
+  Index full() const { return full_; }                              ///< units before any compaction
+  const std::vector<int>& origin() const { return origin_; }        ///< of each unit: its number before any compaction
+  const std::vector<std::uint8_t>& alive() const { return alive_; }  ///< 1: kept
+  bool masked() const {
+    for (auto a : alive_)
+      if (!a) return true;
+    return false;
+  }
+  View<const A, 1> forward() const { return forward_.view(); }
+  View<const A, 1> backward() const { return backward_.view(); }
+
+  /// straight_through: backward does not see the mask, so that a removed unit can earn its way back.
+  void set(Device& device, const std::vector<std::uint8_t>& alive, bool straight_through = false) {
+    require(Index(alive.size()) == units(), "mask: {} bits for {} units", alive.size(), units());
+    alive_ = alive, straight_through_ = straight_through;
+    upload(device);
+  }
+  /// Removed units are gone: what is left is all alive.
+  void compact(Device& device) {
+    std::vector<int> kept;
+    for (std::size_t u = 0; u < alive_.size(); ++u)
+      if (alive_[u]) kept.push_back(origin_[u]);
+    const Index full = full_;
+    *this = UnitMask(device, Index(kept.size()));
+    full_ = full, origin_ = std::move(kept);
+  }
+  /// A compacted model read back: origins of units that are all alive.
+  void restore(Index full, std::vector<int> origin) {
+    require(Index(origin.size()) == units(), "mask: {} origins for {} units", origin.size(), units());
+    full_ = full, origin_ = std::move(origin);
+  }
+
+ private:
+  void upload(Device& device) {
+    std::vector<A> bits(alive_.size());
+    for (std::size_t u = 0; u < bits.size(); ++u) bits[u] = A(alive_[u] ? 1.0f : 0.0f);
+    device.upload(forward_.view().data, bits.data(), units());
+    if (straight_through_) bits.assign(bits.size(), A(1.0f));
+    device.upload(backward_.view().data, bits.data(), units());
+  }
+
+  Index full_ = 0;
+  std::vector<int> origin_;
+  std::vector<std::uint8_t> alive_;
+  bool straight_through_ = false;
+  Tensor<Device, A, 1> forward_, backward_;  // (units)
+};
+
+/// `width` consecutive rows or columns of one projection belong to each unit.
+template <class Projection>
+struct Slice {
+  Projection* projection;
+  Axis axis;
+  Index width;
+
+  /// Numbers that leave with one unit: weights, and the bias of rows.
+  Index cost() const {
+    const auto& p = *projection;
+    return axis == Axis::rows ? width * (p.in() + (p.bias.empty() ? 0 : 1)) : width * p.out();
+  }
+};
+
+/// Units that leave the network together: a head owns rows of q, k, v and columns of o.
+template <Backend Device, class Projection>
+struct Group {
+  std::string kind;  ///< "heads" or "channels": what is ranked together
+  Index layer;
+  UnitMask<Device>* mask;
+  std::vector<Slice<Projection>> slices;
+
+  Index units() const { return mask->units(); }
+  /// Numbers of the base model that leave with one unit.
+  Index cost() const {
+    Index n = 0;
+    for (const auto& s : slices) n += s.cost();
+    return n;
+  }
+  std::string name() const { return "layer " + std::to_string(layer) + " " + kind; }
+};
+
+}  // namespace espalier::inline v0
