@@ -87,6 +87,7 @@ apt_as_root() {
   else return 1; fi
   # shellcheck disable=SC2046,SC2086
   set -- $(packages)
+  # shellcheck disable=SC2086
   update $sudo apt-get &&
     run $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends --no-upgrade "$@"
 }
@@ -102,16 +103,18 @@ APT::Sandbox::User "$(id -un)";
 Debug::NoLocking "true";
 END
   APT_CONFIG="$deps/apt.conf" update apt-get || return 1
-  # What a real installation would bring, less what belongs to the compiler that is there.
+  # What a real installation would bring, but the compiler that is there; and ninja for make, which cannot call itself in
+  # a folder whose name has a space.
   # shellcheck disable=SC2046
-  set -- $(packages | tr ' ' '\n' | grep -v -x 'g++')
+  set -- $(packages | sed -e 's/g++ make/ninja-build/')
+  # shellcheck disable=SC2046
   set -- $(APT_CONFIG="$deps/apt.conf" apt-get -qq -s install --no-install-recommends --no-upgrade "$@" |
            sed -n 's/^Inst \([^ ]*\).*/\1/p')
   if [ $# = 0 ]; then return 1; fi
   (cd "$deps/deb" && APT_CONFIG="$deps/apt.conf" run apt-get -qq download "$@") || return 1
   for package in "$deps"/deb/*.deb; do dpkg -x "$package" "$deps/root" || return 1; done
   rm -rf "$deps/deb" "$deps/apt"
-  for tool in cmake ctest make; do # they find their own libraries beside them
+  for tool in cmake ctest ninja; do # they find their own libraries beside them
     if [ -x "$deps/root/usr/bin/$tool" ]; then
       cat >"$deps/bin/$tool" <<'END'
 #!/bin/sh
@@ -133,15 +136,19 @@ fetched() {
 }
 
 advise() {
-  cat >&2 <<END
-
-espalier: something that the build needs is missing.
-$(compiler_works || echo "  - a C++20 compiler (g++ 12 or newer, clang 14 or newer); CXX=... names one that is not the default")
-$(tools_work || echo "  - CMake 3.25 or newer, with make or ninja")
-$(if [ -e build/configure.log ]; then sed -n 's/^ *espalier: /  - /p' build/configure.log; fi)
+  {
+    printf '\nespalier: something that the build needs is missing.\n'
+    if ! compiler_works; then
+      echo "  - a C++20 compiler (g++ 12 or newer, clang 14 or newer); CXX=... names one that is not the default"
+    elif ! tools_work; then
+      echo "  - CMake 3.25 or newer, with make or ninja"
+    elif [ -e build/configure.log ]; then
+      sed -n -e 's/^ *espalier: /  - /p' build/configure.log | grep 'not installed' || tail -n 5 build/configure.log
+    fi
+    cat <<END
 
 As root, on Debian 12 or newer and on Ubuntu 24.04 or newer:
-  apt-get install $(echo $(packages))
+  apt-get install $(packages | tr '\n' ' ')
 Without root, on any Linux or macOS, also brings a compiler:
   conda create -n espalier -c conda-forge cxx-compiler cmake make eigen xtensor cli11 doctest nlohmann_json
   conda activate espalier
@@ -152,6 +159,7 @@ Without a network: put the archives that dependencies.json lists into a folder, 
 
 Then run this command again. Details: build/configure.log
 END
+  } >&2
   exit 3
 }
 
