@@ -42,9 +42,9 @@ class Value {
   Value(std::nullptr_t) {}
   template <std::same_as<bool> B>
   Value(B x) : data_(x) {}
-  template <std::integral I>
-    requires(!std::same_as<I, bool> && !std::same_as<I, char>)
-  Value(I x) {
+  template <std::integral Number>
+    requires(!std::same_as<Number, bool> && !std::same_as<Number, char>)
+  Value(Number x) {
     if (std::in_range<std::int64_t>(x)) {
       data_ = static_cast<std::int64_t>(x);
     } else {
