@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+# Plants one fault at a time in a copy of the headers, rebuilds the gradient tests against the copy, and demands that
+# they fail: a test that cannot fail proves nothing.
+#   cmake -DSOURCE=<repository> -DWORK=<scratch folder> -DCXX=<compiler> [-DDOCTEST=<include folder>] -P faults.cmake
+if(NOT CXX)
+  set(CXX c++)
+endif()
+set(flags -std=c++20 -O0 -w -DDOCTEST_CONFIG_IMPLEMENT_WITH_MAIN -DESPALIER_TEST_ORACLE_ONLY -I${SOURCE}/tests/support)
+if(DOCTEST)
+  list(APPEND flags -isystem ${DOCTEST})
+endif()
+file(REMOVE_RECURSE ${WORK})
+file(COPY ${SOURCE}/include DESTINATION ${WORK})
+
+function(run_gradient_tests result)
+  execute_process(COMMAND ${CXX} ${flags} -I${WORK}/include ${SOURCE}/tests/nn/gradients.test.cpp -o ${WORK}/gradients
+                  RESULT_VARIABLE built ERROR_VARIABLE message)
+  if(NOT built EQUAL 0)
+    message(FATAL_ERROR "the gradient tests do not compile:\n${message}")
+  endif()
+  execute_process(COMMAND ${WORK}/gradients RESULT_VARIABLE code OUTPUT_QUIET ERROR_QUIET)
+  set(${result} ${code} PARENT_SCOPE)
+endfunction()
+
+run_gradient_tests(code)
+if(NOT code EQUAL 0)
+  message(FATAL_ERROR "the gradient tests fail without any fault planted")
+endif()
+set(caught 0)
+set(missed 0)
+function(plant file name sound_text faulty_text)
+  set(path ${WORK}/include/espalier/${file})
+  file(READ ${path} sound)
+  string(REPLACE "${sound_text}" "${faulty_text}" faulty "${sound}")
+  if(faulty STREQUAL sound)
+    message(FATAL_ERROR "${file} no longer says: ${sound_text}")
+  endif()
+  file(WRITE ${path} "${faulty}")
+  run_gradient_tests(code)
+  file(WRITE ${path} "${sound}")
+  if(code EQUAL 0)
+    message("MISSED  ${file}: ${name}")
+    math(EXPR missed "${missed} + 1")
+  else()
+    message("caught  ${file}: ${name}")
+    math(EXPR caught "${caught} + 1")
+  endif()
+  set(missed ${missed} PARENT_SCOPE)
+  set(caught ${caught} PARENT_SCOPE)
+endfunction()
+
+# file, the fault, what stands there, what is put in its place
+plant([[adapter/low_rank.hpp]] [[missing scale in dB]]
+      [[gemm(T(scale), dy.t(), act.z, T(1), b.grad)]]
+      [[gemm(T(1), dy.t(), act.z, T(1), b.grad)]])
+plant([[adapter/low_rank.hpp]] [[sign of dz]]
+      [[gemm(T(scale), dy, b.value, T(0), dz)]]
+      [[gemm(T(-scale), dy, b.value, T(0), dz)]])
+plant([[adapter/low_rank.hpp]] [[dx overwritten instead of added to]]
+      [[gemm(T(1), dzc, a.value, T(1), dx)]]
+      [[gemm(T(1), dzc, a.value, T(0), dx)]])
+plant([[nn/linear.hpp]] [[sign of dy W]]
+      [[if (dx) pass.device.gemm(A(1), dy, View<const W, 2>(weight.view()), A(1), dx);]]
+      [[if (dx) pass.device.gemm(A(-1), dy, View<const W, 2>(weight.view()), A(1), dx);]])
+plant([[kernel/norm.hpp]] [[a power of 1/rms too few]]
+      [[const A c = dot * s * s * s /]]
+      [[const A c = dot * s * s /]])
+plant([[kernel/norm.hpp]] [[sign of the projection term]]
+      [[T(s * gain(j) * A(dy(i, j)) - c * A(x(i, j)))]]
+      [[T(s * gain(j) * A(dy(i, j)) + c * A(x(i, j)))]])
+plant([[kernel/rotary.hpp]] [[rotation not undone in backward]]
+      [[const A c = cosine(t, j), s = sine(t, j) * A(direction);]]
+      [[const A c = cosine(t, j), s = sine(t, j);]])
+plant([[kernel/swiglu.hpp]] [[sign in the derivative of silu]]
+      [[(A(1) + g * (A(1) - s))]]
+      [[(A(1) - g * (A(1) - s))]])
+plant([[kernel/swiglu.hpp]] [[missing sigmoid in dup]]
+      [[dup(i, j) = T(d * g * s);]]
+      [[dup(i, j) = T(d * g);]])
+plant([[nn/feed_forward.hpp]] [[wrong gradient handed on]]
+      [[up_proj.backward(scratch, dup, act.up, dx);]]
+      [[up_proj.backward(scratch, dgate, act.up, dx);]])
+plant([[nn/attention.hpp]] [[keys rotated the wrong way]]
+      [[rotate(pass, angles, -1, groups(), dK);]]
+      [[rotate(pass, angles, +1, groups(), dK);]])
+plant([[nn/attention.hpp]] [[values take the keys' gradient]]
+      [[v_proj.backward(scratch, dV, act.v, dx);]]
+      [[v_proj.backward(scratch, dK, act.v, dx);]])
+plant([[nn/block.hpp]] [[residual fed back]]
+      [[post_attention_layernorm.backward(inner, dn, act.middle_norm, da);]]
+      [[post_attention_layernorm.backward(inner, da, act.middle_norm, da);]])
+plant([[nn/block.hpp]] [[residual branch forgotten]]
+      [[pass.device.for_each(dx.size(), kernel::Accumulate<T>{da.data, dx.data});]]
+      [[(void)0;]])
+plant([[kernel/dropout.hpp]] [[backward of dropout without its scale]]
+      [[const T scale = T(float(1 / (1 - p)));]]
+      [[const T scale = add ? T(1) : T(float(1 / (1 - p)));]])
+
+message("${caught} faults caught, ${missed} missed")
+if(missed GREATER 0 OR caught LESS 10)
+  message(FATAL_ERROR "faults went unnoticed")
+endif()
