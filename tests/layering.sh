@@ -10,7 +10,7 @@ BEGIN {
   sees["kernel"]  = "core kernel"
   sees["nn"]      = "core kernel nn"
   sees["prune"]   = "core kernel nn prune"
-  sees["train"]   = "core kernel nn prune train"
+  sees["train"]   = "core kernel nn prune train io data"
   sees["adapter"] = "core kernel adapter"
   sees["backend"] = "core kernel backend"
   sees["io"]      = "core io"
