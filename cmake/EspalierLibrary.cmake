@@ -26,7 +26,8 @@ if(device_headers)
   target_sources(espalier INTERFACE FILE_SET device TYPE HEADERS BASE_DIRS "${include_dir}" FILES ${device_headers})
 endif()
 # nvcc does not take its language standard from the features of CMake 3.25.
-target_compile_options(espalier INTERFACE "$<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:-std=c++20>")
+# Kernels call std::bit_cast, a constexpr function of the standard library, on the device.
+target_compile_options(espalier INTERFACE "$<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:-std=c++20;--expt-relaxed-constexpr>")
 
 espalier_dependency(Eigen3)
 find_package(Threads REQUIRED)

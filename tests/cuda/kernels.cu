@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// The arithmetic is written once: the kernels that the CPU runs compile for a device, without a warning and as they stand.
+// Only compiled; a team of one stands in for the device's.
+#if __has_include(<espalier/espalier.hpp>)
+#include <espalier/espalier.hpp>
+#endif
+#include <espalier/backend/host.hpp>
+#include <espalier/kernel/adamw.hpp>
+#include <espalier/kernel/attention.hpp>
+#include <espalier/kernel/elementwise.hpp>
+#include <espalier/kernel/gather.hpp>
+#include <espalier/kernel/norm.hpp>
+#include <espalier/kernel/swiglu.hpp>
+#include <type_traits>
+
+namespace esp = espalier;
+
+template <class Kernel>
+__global__ void each(Kernel kernel, esp::Index n) {
+  const esp::Index i = esp::Index(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i < n) kernel(i);
+}
+template <class Kernel>
+__global__ void each_row(Kernel kernel, esp::Index n) {
+  esp::HostTeam team;
+  if (blockIdx.x < n) kernel(team, esp::Index(blockIdx.x));
+}
+
+template __global__ void each(esp::kernel::Fill<float>, esp::Index);
+template __global__ void each(esp::kernel::Copy<float, esp::BFloat16>, esp::Index);
+template __global__ void each(esp::kernel::Accumulate<float>, esp::Index);
+template __global__ void each(esp::kernel::AdamW<float>, esp::Index);
+template __global__ void each_row(esp::kernel::RmsNorm<float, float>, esp::Index);
+template __global__ void each_row(esp::kernel::RmsNormBackward<float, float>, esp::Index);
+template __global__ void each_row(esp::kernel::SwiGlu<float, float>, esp::Index);
+template __global__ void each_row(esp::kernel::SwiGluBackward<float, float>, esp::Index);
+template __global__ void each_row(esp::kernel::MaskColumns<float, float>, esp::Index);
+template __global__ void each_row(esp::kernel::CausalAttention<float, float>, esp::Index);
+
+// Kernels and views go to the device as bytes.
+static_assert(std::is_trivially_copyable_v<esp::kernel::RmsNorm<float, float>>);
+static_assert(std::is_trivially_copyable_v<esp::View<float, 3>>);
