@@ -4,6 +4,7 @@
 #include <espalier/core/run_state.hpp>
 #include <espalier/core/visit.hpp>
 #include <espalier/kernel/gather.hpp>
+#include <espalier/model/source.hpp>
 #include <espalier/nn/block.hpp>
 #include <espalier/nn/language_head.hpp>
 #include <string>
@@ -18,6 +19,7 @@ struct LlamaConfig {
   double eps = 1e-6;
   RotaryOptions rotary = {};
   Index max_positions = 2048;
+  Index longest = 0;  ///< a sliding window that no longer sequence may outgrow, since it is not computed; 0: there is none
 
   BlockOptions block() const {
     return {.attention = {.hidden = hidden, .heads = heads, .groups = groups, .head_dim = head_dim,
@@ -102,6 +104,7 @@ class Llama {
   Config config;
   AdapterOptions adapter;
   RunState<Device> run;
+  ModelSource source;  ///< the directory it was read from, if any
   Stem model;
   Tensor<Device, W, 2> lm_head;  // (vocab, hidden); empty when tied to the embedding
   bool recompute = false;        ///< keep only each block's input and run it forward twice: less memory, a third more work
@@ -113,6 +116,9 @@ class Llama {
     const Index n = batch.shape.tokens();
     require(Index(batch.tokens.size()) == n, "batch: {} tokens, expected {} x {}", batch.tokens.size(),
             batch.shape.batch, batch.shape.seq);
+    require(config.longest == 0 || batch.shape.seq <= config.longest,
+            "batch: sequences of {} tokens; this model has a sliding window (sliding_window) of {}, which is not supported "
+            "beyond its length", batch.shape.seq, config.longest);
     auto tokens = pass.template vector<int>(n);
     device().upload(tokens.data, batch.tokens.data(), n);
     auto x = pass.matrix(n, config.hidden);
