@@ -31,6 +31,7 @@ class UnitMask {
       if (!a) return true;
     return false;
   }
+  bool straight_through() const { return straight_through_; }  ///< backward does not see the mask
   View<const A, 1> forward() const { return forward_.view(); }
   View<const A, 1> backward() const { return backward_.view(); }
 

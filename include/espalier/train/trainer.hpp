@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <espalier/core/tensor.hpp>
+#include <espalier/data/batches.hpp>
+#include <espalier/kernel/elementwise.hpp>
+#include <espalier/train/adamw.hpp>
+#include <espalier/train/checkpoint.hpp>
+#include <espalier/train/checkpoint_directory.hpp>
+#include <espalier/train/clip.hpp>
+#include <espalier/train/observer.hpp>
+#include <espalier/train/trainer_options.hpp>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace espalier::inline v0 {
+
+/// The loop: backward over the accumulated batches, clip, prune, optimize; now and then evaluate and write a checkpoint.
+/// A resumed run ends in the same bits as one that was never interrupted.
+///
+///     Trainer trainer(model, optimizer, pruner, data.batches({.steps = 400}), {.rate = {.peak = 1e-4}});
+///     trainer.run(observer);
+template <class Model, class Pruner = NoPruner>
+class Trainer {
+ public:
+  using Device = typename Model::DeviceType;
+  using A = typename Device::Accumulate;
+
+  Trainer(Model& model, AdamW<Model>& optimizer, Pruner& pruner, Batches batches, const TrainerOptions& o = {})
+      : options(o), model_(model), optimizer_(optimizer), pruner_(pruner), batches_(std::move(batches)),
+        loss_(*model.run.device, 1) {
+    require(o.max_norm >= 0 && o.evaluate_every >= 0 && o.checkpoint_every >= 0,
+            "trainer: max_norm {}, evaluate_every {}, checkpoint_every {}; none may be negative", o.max_norm,
+            o.evaluate_every, o.checkpoint_every);
+    require(o.evaluate_every == 0 || o.validation, "trainer: evaluate_every is {} but there is nothing to evaluate on",
+            o.evaluate_every);
+    require(o.checkpoint_every == 0 || !o.checkpoints.empty(), "trainer: checkpoint_every is {} but checkpoints names no folder",
+            o.checkpoint_every);
+    batches_.tokens().check(model.config.vocab);
+    if (o.validation) o.validation->check(model.config.vocab);
+  }
+  Trainer(Model& model, AdamW<Model>& optimizer, Batches batches, const TrainerOptions& o = {})
+    requires std::is_same_v<Pruner, NoPruner>
+      : Trainer(model, optimizer, none_, std::move(batches), o) {}
+
+  Index step() const { return Index(model_.run.step.step); }
+  Index steps() const { return batches_.steps(); }
+  Batches& batches() { return batches_; }
+  double sparsity() const { return sparsity_; }
+
+  /// Ends the run after the current step, with a checkpoint. May be called from a signal handler.
+  void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
+
+  template <Observer O>
+  TrainingSummary run(O& observer) {
+    Index written = -1;
+    stop_.store(false, std::memory_order_relaxed);
+    while (step() < steps() && !stop_.load(std::memory_order_relaxed)) {
+      one_step(observer);
+      const auto due = [&](Index every) { return every > 0 && step() % every == 0; };
+      if (due(options.evaluate_every))
+        observer.on_evaluation({step(), evaluate(model_, *options.validation, options.evaluate)});
+      if (due(options.checkpoint_every)) save(observer), written = step();
+    }
+    if (!options.checkpoints.empty() && written != step()) save(observer);
+    return {step(), Index(model_.run.look().skipped), sparsity_, step() < steps()};
+  }
+  TrainingSummary run() {
+    Silent nobody;
+    return run(nobody);
+  }
+
+  /// Takes the run up at the newest good checkpoint; nothing where there is none yet. A damaged one is passed over and
+  /// noted; one of another base model, other data or other settings is refused.
+  std::optional<Resumed> resume() {
+    require(!options.checkpoints.empty(), "resume: TrainerOptions::checkpoints names no folder");
+    const CheckpointDirectory folder(options.checkpoints, options.keep);
+    Resumed resumed;
+    for (const std::string& path : folder.list()) {
+      json::Value manifest;
+      TrainingState state;
+      try {
+        manifest = CheckpointDirectory::verify(path);
+        state = TrainingState::read(io::join(path, "state.safetensors"));
+      } catch (const Error& error) {
+        resumed.notes.push_back(format("{} is passed over: {}", path, error.what()));
+        continue;
+      }
+      take_up(path, manifest, state, resumed);
+      return resumed;
+    }
+    if (resumed.notes.empty()) return std::nullopt;
+    fail(Errc::bad_input, "{}: no checkpoint is intact: {}", options.checkpoints, resumed.notes.front());
+  }
+
+  /// Writes a checkpoint of this moment and returns its path.
+  std::string save() {
+    CheckpointDirectory folder(options.checkpoints, options.keep);
+    return folder.write(step(), [&](const io::StagedDirectory& staged) { return write(staged); });
+  }
+
+  TrainerOptions options;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+  template <class O>
+  void one_step(O& observer) {
+    const auto begin = Clock::now();
+    auto& run = model_.run;
+    auto& device = *run.device;
+    const Index now = step(), micros = batches_.options().accumulate;
+    batches_.prepare(now);
+    for (Index k = 0; k < micros; ++k) {
+      model_.loss(batches_[k]);
+      if (k == 0) device.for_each(1, kernel::Copy<A, A>{run.total(), loss_.view().data});
+      else device.for_each(1, kernel::Accumulate<A>{run.total(), loss_.view().data});
+    }
+    clip(model_, options.max_norm);
+    if (options.non_finite == NonFinite::stop) stop_unless_finite(now);
+    const double rate = options.rate(now), before = sparsity_;
+    sparsity_ = pruner_.step();
+    StepState seen;
+    if constexpr (!std::is_same_v<O, Silent>) seen = run.look();
+    optimizer_.step(rate);
+    if constexpr (!std::is_same_v<O, Silent>) {
+      A loss{};
+      device.download(loss_.view().data, &loss, 1);
+      observer.on_step({step(), steps(), double(loss), rate, seen.norm, sparsity_, seen.clip < 0, batches_.tokens_per_step(),
+                        since(begin)});
+      if (sparsity_ != before) observer.on_prune({step(), before, sparsity_});
+    }
+  }
+
+  void stop_unless_finite(Index now) {
+    const StepState seen = model_.run.look();
+    if (seen.clip >= 0) return;
+    fail(Errc::numerical, "step {}: the norm of the gradients is {}; nothing was changed in this step. Lower the learning "
+         "rate, or let such steps be skipped", now + 1, seen.norm);
+  }
+
+  template <class O>
+  void save(O& observer) {
+    const auto begin = Clock::now();
+    const std::string path = save();
+    observer.on_checkpoint({step(), path, since(begin)});
+  }
+
+  const std::string& base() {
+    if (base_.empty()) base_ = hash_of_base(model_);
+    return base_;
+  }
+  const std::string& data() {
+    if (data_.empty()) data_ = batches_.tokens().hash();
+    return data_;
+  }
+  json::Value write(const io::StagedDirectory& staged) {
+    const StepState seen = model_.run.look();
+    const auto& b = batches_.options();
+    auto manifest = json::Value::object({{"format", "espalier-checkpoint"}, {"version", 1}, {"step", step()}});
+    manifest.set("seed", model_.run.step.seed);
+    manifest.set("skipped", seen.skipped);
+    manifest.set("sparsity", sparsity_);
+    manifest.set("schedule", json::Value::object({{"step", step()}, {"rate", options.rate(step())}}));
+    // Random numbers are functions of (seed, purpose, stream, step): the step is the counter of all of them.
+    manifest.set("random", json::Value::object({{"generator", "philox4x32-10"}, {"step", step()}}));
+    manifest.set("data", json::Value::object({{"windows", step() * b.size * b.accumulate}, {"sha256", data()}}));
+    manifest.set("base", base());
+    manifest.set("settings", detail::settings_of(options, optimizer_.options, b));
+    manifest.set("versions", detail::versions());
+    auto files = json::Value::array();
+    files.push_back(take_state(model_, pruner_).write(staged, "state.safetensors"));
+    manifest.set("files", files);
+    return manifest;
+  }
+
+  void take_up(const std::string& path, const json::Value& manifest, const TrainingState& state, Resumed& resumed) {
+    const auto refuse = [&](std::string_view what) {
+      fail(Errc::usage, "{} was written by a run with another {}: resume with the same, or name a new folder", path, what);
+    };
+    if (manifest.index("version") != 1) fail(Errc::unsupported, "{}: a checkpoint of version {}", path, manifest.index("version"));
+    if (manifest.text("base") != base()) refuse("base model");
+    if (manifest.at("data").text("sha256") != data()) refuse("training text");
+    const auto settings = detail::settings_of(options, optimizer_.options, batches_.options());
+    const std::string other = detail::difference(settings, manifest.at("settings"));
+    if (!other.empty()) refuse("value of " + other);
+    put_state(state, model_, pruner_);
+    auto& step = model_.run.step;
+    step.step = std::uint32_t(manifest.index("step"));
+    step.seed = manifest.at("seed").as_uint64("seed");
+    step.skipped = manifest.at("skipped").as_uint64("skipped");
+    step.norm = 0, step.clip = 1;
+    model_.run.restore();
+    sparsity_ = manifest.number("sparsity");
+    const std::string version = detail::difference(detail::versions(), manifest.at("versions"));
+    if (!version.empty()) {
+      resumed.notes.push_back(format("{} was written by another {}: the bits may differ from an uninterrupted run", path, version));
+    }
+    resumed.step = this->step(), resumed.path = path;
+  }
+
+  inline static NoPruner none_{};
+  Model& model_;
+  AdamW<Model>& optimizer_;
+  Pruner& pruner_;
+  Batches batches_;
+  Tensor<Device, A, 1> loss_;
+  double sparsity_ = 0;
+  std::atomic<bool> stop_{false};
+  std::string base_, data_;  // hashes, when somebody has asked
+};
+
+template <class Model>
+Trainer(Model&, AdamW<Model>&, Batches, const TrainerOptions& = {}) -> Trainer<Model, NoPruner>;
+template <class Model, class Pruner>
+Trainer(Model&, AdamW<Model>&, Pruner&, Batches, const TrainerOptions& = {}) -> Trainer<Model, Pruner>;
+
+}  // namespace espalier::inline v0
