@@ -5,7 +5,8 @@
 # archive from the network (ESPALIER_FETCH). All are headers, so an archive's own build files are never run.
 include(FetchContent)
 set(ESPALIER_DEPS_DIR "" CACHE PATH "Folder that already holds the archives of dependencies.json, for machines without a network")
-set(ESPALIER_DEPENDENCIES_FILE "${PROJECT_SOURCE_DIR}/dependencies.json" CACHE INTERNAL "")
+set(ESPALIER_DEPENDENCIES_FILE "${PROJECT_SOURCE_DIR}/dependencies.json" CACHE FILEPATH "Names, archives, hashes")
+mark_as_advanced(ESPALIER_DEPENDENCIES_FILE)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${ESPALIER_DEPENDENCIES_FILE}")
 file(READ "${ESPALIER_DEPENDENCIES_FILE}" espalier_dependencies_text)
 
@@ -79,7 +80,7 @@ function(espalier_dependency wanted)
   endif()
   message(STATUS "espalier: ${wanted} ${version} from ${source}")
   # A SOURCE_SUBDIR that does not exist: download and unpack, run nothing.
-  FetchContent_Declare(${wanted} URL "${source}" URL_HASH "SHA256=${sha256}" SYSTEM DOWNLOAD_EXTRACT_TIMESTAMP OFF
+  FetchContent_Declare(${wanted} URL "${source}" URL_HASH "SHA256=${sha256}" DOWNLOAD_EXTRACT_TIMESTAMP OFF
                        SOURCE_SUBDIR headers-only)
   FetchContent_MakeAvailable(${wanted})
   string(TOLOWER "${wanted}" lower)
