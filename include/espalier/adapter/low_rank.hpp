@@ -60,7 +60,8 @@ class LowRankAdapter {
     scale = options.scale(), dropout = options.dropout, full_in = in;
   }
 
-  bool active() const { return a.rows > 0; }
+  bool present() const { return a.rows > 0; }
+  bool active() const { return present() && !merged; }
   Index rank() const { return a.rows; }
 
   void forward(Pass<Device>& pass, View<const X, 2> x, View<X, 2> y, Activations& act) const {
@@ -96,13 +97,14 @@ class LowRankAdapter {
   /// PEFT's names, so that the path of a parameter is its name in an adapter file.
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
-    if (!self.active()) return;
+    if (!self.present()) return;
     f("lora_A.weight", self.a);
     f("lora_B.weight", self.b);
   }
 
   Parameter<Device> a, b;  // (rank, in), (out, rank)
   double scale = 0, dropout = 0;
+  bool merged = false;         ///< s B A is part of the weight for now: the adapter rests
   std::uint32_t stream = 0;    ///< number of the adapter in its model: which random numbers are its own
   Index full_in = 0;           ///< columns of A in the uncompacted model
   Tensor<Device, int, 1> origin{};  ///< (in) column in the uncompacted model; empty before compaction

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/core/visit.hpp>
+#include <espalier/kernel/gather.hpp>
+#include <espalier/nn/group.hpp>
+#include <espalier/prune/importance.hpp>
+#include <espalier/prune/plan.hpp>
+#include <utility>
+#include <vector>
+
+namespace espalier::inline v0 {
+namespace detail {
+
+/// Rows or columns that stay, on the host and on the device.
+template <Backend Device>
+struct Kept {
+  Kept(Device& device, const std::vector<int>& units, Index width) : n(Index(units.size()) * width), list(device, n) {
+    std::vector<int> all;
+    for (const int u : units)
+      for (Index j = 0; j < width; ++j) all.push_back(int(Index(u) * width + j));
+    device.upload(list.data(), all.data(), n);
+  }
+  Index n;
+  typename Device::template Buffer<int> list;
+};
+
+/// tensor ← its kept rows or columns.
+template <Backend Device, class T>
+void keep_only(Device& device, Tensor<Device, T, 2>& tensor, const Kept<Device>& kept, Axis axis) {
+  const bool rows = axis == Axis::rows;
+  Tensor<Device, T, 2> smaller(device, rows ? kept.n : tensor.shape(0), rows ? tensor.shape(1) : kept.n);
+  device.for_each_row(smaller.shape(0), kernel::Gather<T>{std::as_const(tensor).view(), rows ? kept.list.data() : nullptr,
+                                                          rows ? nullptr : kept.list.data(), smaller.view()});
+  tensor = std::move(smaller);
+}
+template <Backend Device, class T>
+void keep_only(Device& device, Tensor<Device, T, 1>& tensor, const Kept<Device>& kept) {
+  Tensor<Device, T, 1> smaller(device, kept.n);
+  const View<const T, 1> old = std::as_const(tensor).view();
+  device.for_each_row(1, kernel::Gather<T>{matrix(old.data, 1, old.shape[0]), nullptr, kept.list.data(),
+                                           matrix(smaller.view().data, 1, kept.n)});
+  tensor = std::move(smaller);
+}
+
+}  // namespace detail
+
+/// Masked units leave for good: from weights, biases, adapters, gradients and moments. The masked and the compacted model
+/// compute the same function. Selection is the host's, so that this works on shapes alone, too.
+template <class Model>
+void compact(Model& model) {
+  using Device = typename Model::DeviceType;
+  using Kept = detail::Kept<Device>;
+  Device& device = *model.run.device;
+  struct Cut {
+    Parameter<Device>* parameter;
+    const int *rows, *columns;
+  };
+  std::vector<Cut> cuts;
+  std::vector<Kept> lists;  // moving one keeps its memory where it is
+  std::vector<UnitMask<Device>*> masks;
+
+  model.groups([&](auto group) {
+    if (!group.mask->masked()) return;
+    std::vector<int> units, origins;
+    for (std::size_t u = 0; u < group.mask->alive().size(); ++u)
+      if (group.mask->alive()[u]) units.push_back(int(u)), origins.push_back(group.mask->origin()[u]);
+    require(!units.empty(), "compact: every unit of {} is masked; keep at least one", group.name());
+    masks.push_back(group.mask);
+    for (auto& slice : group.slices) {
+      auto& p = *slice.projection;
+      lists.emplace_back(device, units, slice.width);
+      const Kept& kept = lists.back();
+      detail::keep_only(device, p.weight, kept, slice.axis);
+      if (slice.axis == Axis::rows && !p.bias.empty()) detail::keep_only(device, p.bias, kept);
+      if constexpr (detail::LowRank<decltype(p.adapter)>) {
+        auto& adapter = p.adapter;
+        if (!adapter.present()) continue;
+        if (slice.axis == Axis::rows) {
+          adapter.b.rows = kept.n;
+          cuts.push_back({&adapter.b, kept.list.data(), nullptr});
+        } else {
+          adapter.a.cols = kept.n;
+          cuts.push_back({&adapter.a, nullptr, kept.list.data()});
+          // Dropout knows columns by their numbers in the uncompacted model.
+          const Kept origin(device, origins, slice.width);
+          adapter.origin = Tensor<Device, int, 1>(device, origin.n);
+          device.for_each(origin.n, kernel::Copy<int, int>{origin.list.data(), adapter.origin.view().data});
+        }
+      }
+    }
+  });
+
+  for_each_projection(model, [](const std::string&, auto& p) { p.probe = {}; });
+  if (masks.empty()) return;
+  model.run.arena.rebuild(
+      device, [&](auto&& f) { for_each_parameter(model, [&](const std::string&, auto& p) { f(p); }); },
+      [&](const Parameter<Device>& p, auto old, auto fresh) {
+        Cut cut{nullptr, nullptr, nullptr};
+        for (const Cut& c : cuts)
+          if (c.parameter == &p) cut = c;
+        using T = typename Device::Accumulate;
+        device.for_each_row(fresh.rows(), kernel::Gather<T>{old, cut.rows, cut.columns, fresh});
+      });
+  for (auto* mask : masks) mask->compact(device);
+  model.run.workspace.reset();
+}
+
+/// Masks whatever a plan does not keep. Units are known by their numbers before any compaction.
+template <class Model>
+void apply(Model& model, const Plan& plan) {
+  std::vector<std::uint8_t> used(plan.groups.size());
+  model.groups([&](auto group) {
+    auto& mask = *group.mask;
+    std::vector<std::uint8_t> alive(std::size_t(mask.units()), 1);
+    for (std::size_t n = 0; n < plan.groups.size(); ++n) {
+      const PlanGroup& g = plan.groups[n];
+      if (g.kind != group.kind || g.layer != group.layer) continue;
+      require(g.full == mask.full(), "plan: {} has {} units, the model {}", group.name(), g.full, mask.full());
+      used[n] = 1;
+      std::vector<std::uint8_t> keeps(std::size_t(g.full));
+      for (const int u : g.kept) {
+        require(u >= 0 && Index(u) < g.full, "plan: {} keeps unit {} of {}", group.name(), u, g.full);
+        keeps[std::size_t(u)] = 1;
+      }
+      for (std::size_t u = 0; u < alive.size(); ++u) alive[u] = keeps[std::size_t(mask.origin()[u])];
+    }
+    mask.set(*model.run.device, alive);
+  });
+  for (std::size_t n = 0; n < used.size(); ++n)
+    require(used[n] != 0, "plan: the model has no {} in layer {}", plan.groups[n].kind, plan.groups[n].layer);
+}
+
+/// Parameters that are left of the base model once a plan has been applied and compacted: counted from the tensors. Meant
+/// for a model on Meta, which it changes.
+template <class Model>
+Index count_after(Model& model, const Plan& plan) {
+  apply(model, plan);
+  compact(model);
+  return count_parameters(model);
+}
+
+}  // namespace espalier::inline v0

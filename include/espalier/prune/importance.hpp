@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <concepts>
+#include <espalier/kernel/taylor.hpp>
+#include <espalier/nn/linear.hpp>
+#include <type_traits>
+
+namespace espalier::inline v0 {
+
+/// What a score must be given before it can say anything.
+enum class Needs {
+  nothing,            ///< the weights are enough
+  adapter_gradients,  ///< gradients of A and B, read between backward and the optimizer's step
+  backward,           ///< x, y, dy and dx of every projection, watched while backward runs
+};
+
+/// A score is a small aggregate with one verb, which *adds* one number per row or per column of a projection:
+///
+///   void score(Pass<Device>&, const Projection&, Axis, View<A, 1> out) const                 needs nothing or gradients
+///   void observe(Pass<Device>&, const Projection&, Axis, const Sight&, View<A, 1> out) const needs backward; called once
+///                                                                                            per micro-batch
+/// and `A finish(A sum, Index passes) const`, what becomes of the sum over one projection's part of a unit. A score that
+/// knows units only has `void score_units(Pass<Device>&, const Group&, Index number, const int* origin, View<A, 1> out)`.
+/// Settings are told to whoever asks: settings(f) calls f(name, value) with strings.
+template <class I>
+concept Importance = std::is_trivially_copyable_v<I> && requires(const I& importance) {
+  { I::needs } -> std::convertible_to<Needs>;
+  { importance.finish(1.0, Index{1}) } -> std::convertible_to<double>;
+  importance.settings([](const auto&, const auto&) {});
+};
+
+inline const char* name_of(Power power) { return power == Power::square ? "square" : "abs"; }
+
+namespace detail {
+
+/// An adapter that is a product B A beside the weight, trained through gradients of both.
+template <class Adapter>
+concept LowRank = requires(const Adapter& adapter) {
+  adapter.a.value;
+  adapter.b.grad;
+  adapter.scale;
+};
+
+/// W0 + s B A of a projection, whatever its adapter.
+template <class Projection>
+auto effective_weight(const Projection& p) {
+  using A = typename Projection::A;
+  kernel::LowRankSum<typename Projection::W, A> w{p.weight.view(), {}, {}, A(0)};
+  if constexpr (LowRank<decltype(p.adapter)>)
+    if (p.adapter.active()) w.b = p.adapter.b.value, w.a = p.adapter.a.value, w.scale = A(p.adapter.scale);
+  return w;
+}
+
+/// score += the sums of element(i, j) along rows or columns.
+template <class Device, class Element, class A>
+void add_scores(Device& device, const Element& element, Index rows, Index cols, Axis axis, View<A, 1> score) {
+  if (axis == Axis::rows) {
+    device.for_each_row(rows, kernel::ScoreRows<Element, A>{element, cols, score});
+  } else {
+    const kernel::ScoreColumns<Element, A> columns{element, rows, score};
+    device.for_each_row(columns.blocks(), columns);
+  }
+}
+
+}  // namespace detail
+}  // namespace espalier::inline v0

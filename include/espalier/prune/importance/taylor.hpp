@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/core/error.hpp>
+#include <espalier/prune/importance.hpp>
+
+namespace espalier::inline v0 {
+
+/// Σ (Ĝ∘W)²,  Ĝ = gB A + B gA − η gB gA,  W = W0 + s B A.                                  LoRAPrune, eq. 9 and 10
+///
+/// First-order importance from the adapters' gradients alone: the frozen weight's gradient is never formed, nothing of
+/// size (out, in) is stored, W is read once. A projection without an adapter contributes nothing.
+struct TaylorImportance {
+  static constexpr Needs needs = Needs::adapter_gradients;
+
+  Power power = Power::square;
+  double eta = 1;        ///< of the second-order term
+  bool scaled = false;   ///< s Ĝ instead of Ĝ: matters when projections of different s are added
+  bool clipped = false;  ///< gradients as they are after clipping by global norm
+
+  template <class Device, class Projection, class A>
+  void score(Pass<Device>& pass, const Projection& p, Axis axis, View<A, 1> out) const {
+    if constexpr (detail::LowRank<decltype(p.adapter)>) {
+      const auto& adapter = p.adapter;
+      if (!adapter.active()) return;
+      const kernel::TaylorElement<typename Projection::W, A> element{
+          detail::effective_weight(p), adapter.b.grad,      adapter.a.grad, A(eta), A(scaled ? adapter.scale : 1.0), power,
+          clipped ? pass.state : nullptr};
+      detail::add_scores(pass.device, element, p.out(), p.in(), axis, out);
+    }
+  }
+  template <class A>
+  ESPALIER_FN A finish(A sum, Index) const {
+    return sum;
+  }
+
+  /// As the published program does it: absolute values of gradients that have been clipped.
+  TaylorImportance as_official() const { return {Power::abs, eta, scaled, true}; }
+
+  template <class F>
+  void settings(F&& f) const {
+    f("importance", "taylor");
+    f("power", name_of(power));
+    f("eta", format("{}", eta));
+    f("scaled", format("{}", scaled));
+    f("clipped", format("{}", clipped));
+  }
+};
+
+}  // namespace espalier::inline v0

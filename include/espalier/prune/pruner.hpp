@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/core/visit.hpp>
+#include <espalier/nn/group.hpp>
+#include <espalier/prune/importance.hpp>
+#include <espalier/prune/plan.hpp>
+#include <espalier/prune/report.hpp>
+#include <espalier/prune/schedule.hpp>
+#include <espalier/prune/scores.hpp>
+#include <espalier/prune/select.hpp>
+
+namespace espalier::inline v0 {
+
+/// Scores units while a model is trained, and masks the lowest as the schedule goes on.     LoRAPrune, algorithm 1
+///
+///   Pruner pruner(model, TaylorImportance{}, EMAMask{.decay = 0.9}, CubicSchedule{.begin = 40, .end = 360});
+///   for (batch) { model.loss(batch);  clip;  pruner.step();  optimizer.step(); }
+///
+/// step() comes after backward and before the optimizer. Every scored step feeds the running scores on the device;
+/// events, every `every` steps and where the schedule ends, look at them and choose. A score that is not finite skips
+/// that group's update, and is told in warnings(). The pruner refers to the model: neither may move meanwhile.
+///
+/// official: exactly as the published program does it. Events only at multiples of `every` strictly inside the
+/// schedule, so that the last share is never reached; counts are rounded down; scores are normalised over all units;
+/// Taylor scores are absolute values of clipped gradients; the first floor(L / 10) layers and the last one are left alone.
+template <class Model, Importance Score, class Mask, class Schedule>
+class Pruner {
+ public:
+  using Device = typename Model::DeviceType;
+  using A = typename Device::Accumulate;
+
+  Pruner(Model& model, Score importance, Mask mask, Schedule schedule, PrunerOptions options = {})
+      : model_(model), importance_(importance), mask_(mask), schedule_(schedule), options_(std::move(options)),
+        scores_(model) {
+    if (options_.official) {
+      options_.normalise = Normalise::all;
+      if constexpr (requires { importance_.as_official(); }) importance_ = importance_.as_official();
+    }
+    if (options_.normalise == Normalise::automatic)
+      options_.normalise = options_.ranking == Ranking::local ? Normalise::alive : Normalise::none;
+    check(options_, schedule_.sparsity);
+    scores_.require_seen_by(importance_);
+    candidates_ = scores_.candidates(options_);
+    check(options_, candidates_);
+    count();
+    require_reachable();
+    watch();
+  }
+  ~Pruner() { scores_.unwatch(); }
+  Pruner(const Pruner&) = delete;
+  Pruner& operator=(const Pruner&) = delete;
+
+  /// Returns the share of prunable parameters that is masked or gone now, as counted from the tensors.
+  double step() {
+    refresh();
+    ++step_;
+    if (scores_due(step_)) scores_.update(importance_, mask_, options_.normalise);
+    if (event_due(step_)) choose();
+    watch();
+    return report_.reached;
+  }
+
+  /// Steps taken.
+  Index steps() const { return step_; }
+  /// What has been asked for and what is reached, counted from shapes and masks.
+  PruneReport report() {
+    refresh();
+    count();
+    return report_;
+  }
+  /// Scores that were not finite and what was done about it, in the order they were met.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+  const PrunerOptions& options() const { return options_; }
+
+  /// What is kept and why.
+  Plan plan() {
+    refresh();
+    Plan plan;
+    const auto told = [&](const std::string& name, const std::string& value) { plan.settings.emplace_back(name, value); };
+    importance_.settings(told), mask_.settings(told), schedule_.settings(told);
+    tell(options_, told);
+    told("step", format("{}", step_));
+    scores_.plan(plan.groups);
+    return plan;
+  }
+
+  /// Everything that a resumed run needs: f(name, numbers) may read or replace the numbers, never how many there are.
+  template <class F>
+  void visit_state(F&& f) {
+    refresh();
+    std::vector<double> clock{double(step_), owed_ ? 1.0 : 0.0};
+    f(std::string("pruner.clock"), clock);
+    require(clock.size() == 2, "pruner state: {} numbers in pruner.clock, expected 2", clock.size());
+    step_ = Index(clock[0]), owed_ = clock[1] != 0;
+    scores_.visit_state(f, options_.revival == Revival::straight_through);
+    count();
+    watch();
+  }
+
+ private:
+  /// The first step on which the schedule has ended.
+  Index last() const { return std::max<Index>(1, Index(std::ceil(schedule_.end - 1e-9))); }
+  bool event_due(Index t) const {
+    const double s = schedule_(t);
+    if (options_.official) return t % options_.every == 0 && s > schedule_.initial && s < schedule_.sparsity;
+    return owed_ || t == last() || (t < last() && t % options_.every == 0 && s > 0);
+  }
+  bool scores_due(Index t) const {
+    return event_due(t) || (t <= last() && t % options_.score_every == 0);
+  }
+  void watch() {
+    if constexpr (Score::needs == Needs::backward) {
+      if (scores_due(step_ + 1)) scores_.watch(importance_); else scores_.unwatch();
+    }
+  }
+  /// Units have left for good: everything that is kept per unit follows.
+  void refresh() {
+    if (scores_.current()) return;
+    scores_.rebuild();
+    candidates_ = scores_.candidates(options_);
+    count();
+  }
+
+  Goal goal(double share) const {
+    Goal goal{.share = share, .by_parameters = options_.target_parameters > 0, .whole = options_.official};
+    if (goal.by_parameters)
+      goal.parameters = Index(std::floor(double(report_.before - options_.target_parameters) * share / schedule_.sparsity + 0.5));
+    return goal;
+  }
+
+  void choose() {
+    scores_.download(candidates_, [&](const std::string& group, Index times, bool now) {
+      warnings_.push_back(format("step {}: {} of the scores of {} since the last event {} not finite: its running score "
+                                 "{}; look at the loss, lower the learning rate or clip the gradients",
+                                 step_, times, group, times == 1 ? "was" : "were",
+                                 now ? "was left alone and its mask waits" : "skipped these steps"));
+    });
+    owed_ = false;
+    if (options_.uniform)  // what goes together waits together
+      for (Candidates& c : candidates_)
+        for (const Candidates& other : candidates_) c.skipped = c.skipped || (other.kind == c.kind && other.skipped);
+    for (const Candidates& c : candidates_) owed_ = owed_ || (c.skipped && !c.excluded && step_ >= last());
+    scores_.look(candidates_);
+    Selection(candidates_, options_).choose(goal(schedule_(step_)));
+    scores_.apply(candidates_, options_.revival == Revival::straight_through);
+    count();
+  }
+
+  void count() {
+    scores_.look(candidates_);
+    report_ = counted(candidates_, count_parameters(model_), options_);
+    report_.asked = options_.target_parameters > 0
+                        ? double(report_.before - options_.target_parameters) / double(std::max<Index>(1, report_.prunable))
+                        : schedule_.sparsity;
+  }
+  void require_reachable() const {
+    if (options_.target_parameters <= 0) return;
+    require(options_.target_parameters <= report_.before && options_.target_parameters >= report_.least,
+            "pruner: a model of {} parameters cannot be brought to {}: at least {} stay under these constraints; choose a "
+            "target between, exclude fewer layers, or round to less",
+            report_.before, options_.target_parameters, report_.least);
+  }
+
+  Model& model_;
+  Score importance_;
+  Mask mask_;
+  Schedule schedule_;
+  PrunerOptions options_;
+  Scores<Model> scores_;
+  std::vector<Candidates> candidates_;
+  std::vector<std::string> warnings_;
+  PruneReport report_;
+  Index step_ = 0;
+  bool owed_ = false;  ///< a group was skipped at the last event: the next step makes up for it
+};
+
+}  // namespace espalier::inline v0
