@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <algorithm>
+#include <espalier/core/error.hpp>
+#include <espalier/nn/group.hpp>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace espalier::inline v0 {
+
+/// One side of a tensor as it is written: these rows (or columns), then zeros up to `width`.
+struct CutSide {
+  std::vector<Index> kept;  ///< ascending
+  Index width = 0;
+  bool whole = true;        ///< nothing leaves and nothing is added: kept is not used
+
+  Index size(Index all) const { return whole ? all : width; }
+};
+struct Cut {
+  CutSide rows, columns;
+};
+
+/// How a model with masks, or with layers of different width, is written as one with a single width for every kind of unit.
+///
+/// A unit of zeros contributes exactly nothing: silu(0) · 0 meets zero columns of `down`; a zero key-value head gives zero
+/// values, which meet zero columns of `o`. So a model padded with them is the same function.
+class CutPlan {
+ public:
+  /// Widths per kind, as the widest layer asks for them.
+  template <class Model>
+  explicit CutPlan(Model& model) {
+    model.groups([&](auto&& group) {
+      const Index alive = std::count(group.mask->alive().begin(), group.mask->alive().end(), 1);
+      auto& kind = kinds_[group.kind];
+      if (kind.layers.empty()) kind.least = kind.most = alive;
+      kind.least = std::min(kind.least, alive), kind.most = std::max(kind.most, alive);
+      kind.layers.push_back(alive);
+      kind.full = std::max(kind.full, group.mask->full());
+      masked_ = masked_ || group.mask->masked();
+    });
+  }
+
+  bool uniform() const {
+    for (const auto& [name, kind] : kinds_)
+      if (kind.least != kind.most) return false;
+    return true;
+  }
+  Index width(const std::string& kind) const { return kinds_.at(kind).most; }
+  Index full(const std::string& kind) const { return kinds_.at(kind).full; }
+  void widen(const std::string& kind, Index width) { kinds_.at(kind).most = width; }
+
+  /// Which layers stand out, in words.
+  std::string differences() const {
+    std::string text;
+    for (const auto& [name, kind] : kinds_) {
+      if (kind.least == kind.most) continue;
+      text += format("{}{} of layers", text.empty() ? "" : "; ", name);
+      for (std::size_t l = 0; l < kind.layers.size(); ++l) text += format("{} {}: {}", l == 0 ? "" : ",", l, kind.layers[l]);
+    }
+    return text;
+  }
+
+  /// By projection: what is written of it.
+  template <class Model>
+  std::map<const void*, Cut> cuts(Model& model) const {
+    std::map<const void*, Cut> all;
+    model.groups([&](auto&& group) {
+      const auto& alive = group.mask->alive();
+      const Index width = kinds_.at(group.kind).most;
+      if (!group.mask->masked() && width == Index(alive.size())) return;
+      for (const auto& slice : group.slices) {
+        Cut& cut = all[slice.projection];
+        CutSide& side = slice.axis == Axis::rows ? cut.rows : cut.columns;
+        side.whole = false, side.width = width * slice.width;
+        for (std::size_t u = 0; u < alive.size(); ++u) {
+          for (Index i = 0; alive[u] && i < slice.width; ++i) side.kept.push_back(Index(u) * slice.width + i);
+        }
+      }
+    });
+    return all;
+  }
+
+ private:
+  struct Kind {
+    Index least = 0, most = 0, full = 0;
+    std::vector<Index> layers;
+  };
+  std::map<std::string, Kind> kinds_;
+  bool masked_ = false;
+};
+
+}  // namespace espalier::inline v0

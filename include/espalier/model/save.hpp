@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <espalier/io/json_file.hpp>
+#include <espalier/io/staged_directory.hpp>
+#include <espalier/model/cut.hpp>
+#include <espalier/model/llama_config.hpp>
+#include <espalier/model/plan_file.hpp>
+#include <espalier/model/tensor_writer.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace espalier::inline v0 {
+
+/// How layers of different width become a directory that knows one width only.
+enum class Layout {
+  automatic,  ///< uniform if the layers allow it, else padded
+  uniform,    ///< one number of heads and one feed-forward width for all layers: refused when they differ
+  padded,     ///< zeros up to the widest layer: exactly the same function
+};
+constexpr std::string_view name_of(Layout l) {
+  return l == Layout::uniform ? "uniform" : l == Layout::padded ? "padded" : "automatic";
+}
+
+struct SaveOptions {
+  Layout layout = Layout::automatic;
+  std::optional<Dtype> dtype = {};  ///< F32, BF16, F16 or F64; by default each tensor as it was loaded
+  bool overwrite = false;           ///< replace a model directory that is already there
+  bool merge = true;                ///< write W0 + s B A; false leaves the adapters out, for save_adapter() beside it
+  const Plan* plan = nullptr;       ///< the pruner's, for scores and settings in espalier_plan.json
+  std::uint64_t shard_bytes = 5'000'000'000;
+};
+
+/// What was written.
+struct SaveReport {
+  std::string directory, model_type;
+  Layout layout = Layout::uniform;
+  Index heads = 0, groups = 0, feed_forward = 0;
+  Index parameters = 0;              ///< in the file: padding included
+  std::uint64_t bytes = 0;           ///< of all tensors
+  bool pruned = false;               ///< espalier_plan.json is there
+  std::vector<std::string> weights;  ///< names of the weight files
+  std::vector<std::string> notes;    ///< what somebody who reads the directory should know
+};
+
+namespace detail {
+
+/// Only what looks like a model or an adapter is ever replaced, and never what a model was read from.
+inline void check_output(const std::string& directory, bool overwrite, const ModelSource& source) {
+  if (!io::exists(directory) || !overwrite) return;  // StagedDirectory refuses an existing one without overwrite
+  if (!io::is_directory(directory)) return;
+  const std::string target = io::resolve(directory);
+  if (source && io::exists(source.directory)) {
+    const std::string home = io::resolve(source.directory);
+    if (home == target || home.starts_with(target + "/")) {
+      fail(Errc::usage, "{}: the model was read from here, and is not written over its own source: name another directory", directory);
+    }
+  }
+  const auto names = io::list_directory(directory);
+  if (names.empty() || io::exists(io::join(directory, "config.json")) || io::exists(io::join(directory, "adapter_config.json"))) return;
+  fail(Errc::usage, "{}: there are files here, but no config.json: this is no model directory and is not replaced", directory);
+}
+
+/// Cuts the list of tensors into files of at most `limit` bytes; one file needs no index.
+inline std::vector<std::vector<TensorSpec>> into_shards(const std::vector<TensorSpec>& specs, std::uint64_t limit) {
+  std::vector<std::vector<TensorSpec>> shards(1);
+  std::uint64_t have = 0;
+  for (const TensorSpec& spec : specs) {
+    std::uint64_t bytes = std::uint64_t(bits_of(spec.dtype)) / 8;
+    for (const Index extent : spec.shape) bytes *= std::uint64_t(extent);
+    if (have > 0 && have + bytes > limit) shards.emplace_back(), have = 0;
+    shards.back().push_back(spec), have += bytes;
+  }
+  return shards;
+}
+
+inline std::string shard_name(std::size_t i, std::size_t count) {
+  if (count == 1) return "model.safetensors";
+  const auto digits = [](std::size_t n) {
+    const std::string text = std::to_string(n);
+    return std::string(text.size() < 5 ? 5 - text.size() : 0, '0') + text;
+  };
+  return "model-" + digits(i + 1) + "-of-" + digits(count) + ".safetensors";
+}
+
+template <class Model>
+void write_weights(const TensorWriter<Model>& writer, const io::StagedDirectory& out, std::uint64_t shard_bytes, SaveReport& report) {
+  const auto shards = into_shards(writer.specs(), shard_bytes);
+  json::Value map = json::Value::object();
+  std::vector<std::pair<std::string, std::string>> where;
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    report.weights.push_back(shard_name(i, shards.size()));
+    write_safetensors(out / report.weights.back(), shards[i], {{"format", "pt"}}, [&](const TensorInfo& info, auto& sink) {
+      writer.write(info, sink);
+      report.parameters += info.elements(), report.bytes += info.bytes;
+      where.emplace_back(info.name, report.weights.back());
+    });
+  }
+  if (shards.size() == 1) return;
+  std::sort(where.begin(), where.end());
+  for (auto& [name, file] : where) map.set(name, file);
+  json::write_file(out / "model.safetensors.index.json",
+                   json::Value::object({{"metadata", json::Value::object({{"total_parameters", report.parameters}, {"total_size", report.bytes}})},
+                                        {"weight_map", map}}));
+}
+
+}  // namespace detail
+
+/// Writes a directory that AutoModelForCausalLM.from_pretrained(directory) loads, whole or not at all. What is written is
+/// what the model computes: adapters are merged and masked units left out on the way, without touching the model. A
+/// pruned model gets its espalier_plan.json; unknown keys of config.json and tokenizer files come along unchanged.
+template <class Model>
+SaveReport save(Model& model, const std::string& directory, const SaveOptions& options = {}) {
+  if (options.dtype && bits_of(*options.dtype) != 16 && *options.dtype != Dtype::f32 && *options.dtype != Dtype::f64) {
+    fail(Errc::unsupported, "{} is no type for weights: F32, BF16, F16 and F64 are", name_of(*options.dtype));
+  }
+  detail::check_output(directory, options.overwrite, model.source);
+  CutPlan cut(model);
+  SaveReport report;
+  report.directory = directory;
+  report.layout = options.layout != Layout::automatic ? options.layout : cut.uniform() ? Layout::uniform : Layout::padded;
+  if (report.layout == Layout::uniform && !cut.uniform()) {
+    fail(Errc::usage, "{}: layout uniform needs layers of one shape, but {}\n  hint: layout padded writes the same function "
+         "with zeros; or prune with the constraint 'uniform'", directory, cut.differences());
+  }
+  auto& blocks = model.blocks();
+  const Index queries = blocks.front().self_attn.queries_per_group();
+  LlamaConfig config = model.config;
+  config.groups = cut.width("heads"), config.feed_forward = cut.width("channels");
+  // transformers wants the heads of a llama to divide hidden_size; where biases rule out writing it as a mistral, pad on.
+  if (report.layout == Layout::padded && (config.out_bias || config.feed_forward_bias) && !config.qk_norm) {
+    while (config.groups < cut.full("heads") && config.hidden % (config.groups * queries) != 0) ++config.groups;
+    cut.widen("heads", config.groups);
+  }
+  config.heads = config.groups * queries;
+  report.heads = config.heads, report.groups = config.groups, report.feed_forward = config.feed_forward;
+
+  const Dtype native = dtype_of<typename Model::W>;
+  const Dtype stated = options.dtype ? *options.dtype : model.source.dtype_of("model.embed_tokens.weight").value_or(native);
+  json::Value object = write_llama_config(config, model.source.config, stated);
+  report.model_type = object.text("model_type");
+  if (const std::string was = model.source.config.text("model_type", report.model_type); was != report.model_type) {
+    report.notes.push_back(format("model_type {} instead of {}: {} heads do not divide hidden_size {}, which transformers 5 "
+                                  "refuses for {}; the function is the same", report.model_type, was, config.heads, config.hidden, was));
+  }
+
+  const TensorWriter<Model> writer(model, cut, options.merge, [&](const std::string& name) {
+    return options.dtype ? *options.dtype : model.source.dtype_of(name).value_or(native);
+  });
+  io::StagedDirectory out(directory, options.overwrite);
+  detail::write_weights(writer, out, options.shard_bytes, report);
+  json::write_file(out / "config.json", object);
+  for (const std::string& name : model.source.companions()) {
+    const std::string from = io::resolve_inside(model.source.directory, name);
+    io::write_file_atomically(out / name, io::read_file(from, std::uint64_t{1} << 31));
+  }
+  PlanFile plan{plan_of(model, options.plan), io::base_name(model.source.directory), "", std::string(name_of(report.layout))};
+  report.pruned = is_pruned(plan.plan);
+  if (report.pruned) {
+    plan.sha256 = model.source.sha256();
+    plan.write(out / plan_file_name);
+  } else if (model.source && io::exists(io::join(model.source.directory, plan_file_name))) {  // pruned before it came here
+    PlanFile::read(io::resolve_inside(model.source.directory, plan_file_name)).write(out / plan_file_name);
+  }
+  out.commit();
+  return report;
+}
+
+}  // namespace espalier::inline v0

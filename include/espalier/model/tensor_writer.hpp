@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <algorithm>
+#include <espalier/core/visit.hpp>
+#include <espalier/io/safetensors_write.hpp>
+#include <espalier/model/cut.hpp>
+#include <map>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace espalier::inline v0 {
+
+/// The tensors of a model on their way to files: cut, padded, merged with their adapters and rounded once, one at a time.
+template <class Model>
+class TensorWriter {
+ public:
+  using Device = typename Model::DeviceType;
+  using A = typename Device::Accumulate;
+  using Projection = typename Model::Projection;
+  using Sink = TensorSink<io::OutputFile>;
+
+  /// dtype(name): how a tensor is to be stored. merge: adapters are added to their weights.
+  template <class DtypeOfName>
+  TensorWriter(Model& model, const CutPlan& plan, bool merge, DtypeOfName&& dtype)
+      : device_(&model.device()), merge_(merge), cuts_(plan.cuts(model)) {
+    std::map<std::string, const Projection*> projections;
+    for_each_projection(model, [&](const std::string& path, auto& p) {
+      projections[path + ".weight"] = projections[path + ".bias"] = &p;
+    });
+    for_each_tensor(model, [&](const std::string& name, auto& tensor) {
+      using T = std::remove_cvref_t<decltype(tensor)>;
+      const auto found = projections.find(name);
+      Entry entry{&tensor, &TensorWriter::template emit<T>, found == projections.end() ? nullptr : found->second};
+      const Cut* const cut = cut_of(entry);
+      std::vector<Index> shape{cut == nullptr ? tensor.shape(0) : cut->rows.size(tensor.shape(0))};
+      if constexpr (rank_of<T> == 2) shape.push_back(cut == nullptr ? tensor.shape(1) : cut->columns.size(tensor.shape(1)));
+      specs_.push_back({name, dtype(name), shape});
+      entries_.emplace(name, entry);
+    });
+  }
+
+  /// In the order of the model.
+  const std::vector<TensorSpec>& specs() const { return specs_; }
+  void write(const TensorInfo& info, Sink& sink) const {
+    const Entry& entry = entries_.at(info.name);
+    (this->*entry.emit)(entry, info, sink);
+  }
+
+ private:
+  struct Entry {
+    const void* tensor;
+    void (TensorWriter::*emit)(const Entry&, const TensorInfo&, Sink&) const;
+    const Projection* projection;  // null for embeddings, norms and heads
+  };
+
+  template <class T>
+  static constexpr int rank_of = std::extent_v<decltype(std::declval<T&>().view().shape)>;
+  const Cut* cut_of(const Entry& entry) const {
+    const auto found = cuts_.find(entry.projection);
+    return found == cuts_.end() ? nullptr : &found->second;
+  }
+
+  template <class Stored>
+  void emit(const Entry& entry, const TensorInfo& info, Sink& sink) const {
+    const auto& tensor = *static_cast<const Stored*>(entry.tensor);
+    using T = typename Stored::Element;
+    const Index rows = tensor.shape(0), columns = tensor.size() / rows;
+    std::vector<T> numbers(static_cast<std::size_t>(tensor.size()));
+    device_->download(tensor.view().data, numbers.data(), tensor.size());
+    Cut cut;
+    if (const Cut* found = cut_of(entry)) cut.rows = found->rows, cut.columns = rank_of<Stored> == 2 ? found->columns : CutSide{};
+    if constexpr (rank_of<Stored> == 2 && requires { entry.projection->adapter.a; }) {
+      if (merge_ && entry.projection != nullptr && entry.projection->adapter.active()) {
+        return gather<A>(cut, rows, columns, info.dtype, sink, [&](Index first, Index n, A* out) {
+          merged(*entry.projection, numbers, first, n, out);
+        });
+      }
+    }
+    gather<T>(cut, rows, columns, info.dtype, sink, [&](Index first, Index n, T* out) {
+      std::copy_n(numbers.data() + first * columns, n * columns, out);
+    });
+  }
+
+  /// Rows [first, first + n) of W0 + s B A.
+  template <class T>
+  void merged(const Projection& p, const std::vector<T>& weight, Index first, Index n, A* out) const {
+    Tensor<Device, A, 2> panel(*device_, n, p.in());
+    const auto &a = p.adapter.a.value, &b = p.adapter.b.value;
+    device_->gemm(A(p.adapter.scale), View<const A, 2>(b.rows(first, n)), View<const A, 2>(a), A(0), panel.view());
+    device_->download(panel.view().data, out, panel.size());
+    for (Index i = 0; i < panel.size(); ++i) out[i] = widen<A>(weight[std::size_t(first * p.in() + i)]) + out[i];
+  }
+
+  /// fetch(first, n, out): rows of the tensor as they are. Written: the rows and columns that stay, then zeros.
+  template <class T, class Fetch>
+  void gather(const Cut& cut, Index rows, Index columns, Dtype dtype, Sink& sink, Fetch&& fetch) const {
+    const Index height = cut.rows.size(rows), width = cut.columns.size(columns);
+    const Index step = std::max<Index>(1, (Index{1} << 18) / std::max(columns, width));
+    std::vector<T> panel(std::size_t(step * columns)), out;
+    Index have = -1, until = -1;  // the rows that the panel holds
+    for (Index i = 0; i < height; i += step) {
+      const Index n = std::min(step, height - i);
+      out.assign(std::size_t(n * width), T(0.0f));
+      for (Index k = 0; k < n; ++k) {
+        const bool there = cut.rows.whole || i + k < Index(cut.rows.kept.size());
+        if (!there) break;
+        const Index row = cut.rows.whole ? i + k : cut.rows.kept[std::size_t(i + k)];
+        if (row < have || row >= until) {
+          have = row, until = std::min(rows, row + step);
+          fetch(have, until - have, panel.data());
+        }
+        const T* from = panel.data() + (row - have) * columns;
+        T* to = out.data() + k * width;
+        if (cut.columns.whole) {
+          std::copy_n(from, columns, to);
+        } else {
+          for (std::size_t j = 0; j < cut.columns.kept.size(); ++j) to[j] = from[cut.columns.kept[j]];
+        }
+      }
+      sink.write_numbers(std::span<const T>(out), dtype);
+    }
+  }
+
+  Device* device_;
+  bool merge_;
+  std::map<const void*, Cut> cuts_;
+  std::map<std::string, Entry, std::less<>> entries_;
+  std::vector<TensorSpec> specs_;
+};
+
+}  // namespace espalier::inline v0
