@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <espalier/io/checkpoint_files.hpp>
+#include <espalier/io/json_file.hpp>
+#include <espalier/io/safetensors_write.hpp>
+#include <espalier/io/staged_directory.hpp>
+#include <espalier/adapter/initialise.hpp>
+#include <espalier/model/adapter_config.hpp>
+#include <espalier/model/load.hpp>
+#include <espalier/model/save.hpp>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace espalier::inline v0 {
+
+struct SaveAdapterOptions {
+  std::string base = "";            ///< base_model_name_or_path: where the model lies that the adapter fits; by default where it came from
+  std::optional<Dtype> dtype = {};  ///< by default as it is trained
+  bool overwrite = false;
+};
+
+namespace detail {
+
+inline constexpr std::string_view kPeftPrefix = "base_model.model.";
+
+/// The shortest names that mean exactly the active projections: "q_proj" when every q_proj is one, else whole paths.
+inline std::vector<std::string> target_names(const std::map<std::string, bool>& active) {
+  const auto last = [](const std::string& path) { return path.substr(path.rfind('.') + 1); };
+  std::set<std::string> partly, names;
+  for (const auto& [path, is_active] : active)
+    if (!is_active) partly.insert(last(path));
+  for (const auto& [path, is_active] : active)
+    if (is_active) names.insert(partly.count(last(path)) != 0 ? path : last(path));
+  return {names.begin(), names.end()};
+}
+
+}  // namespace detail
+
+/// Writes the adapters as PEFT does: adapter_config.json and adapter_model.safetensors, whole or not at all. After
+/// compaction they fit the pruned model only: `base` has to name that.
+template <class Model>
+void save_adapter(Model& model, const std::string& directory, const SaveAdapterOptions& options = {}) {
+  using A = typename Model::DeviceType::Accumulate;
+  std::map<std::string, bool> active;
+  std::map<std::string, const A*> values;
+  std::vector<TensorSpec> specs;
+  json::Value ranks = json::Value::object(), alphas = json::Value::object();
+  const LowRankOptions& common = model.adapter;
+  for_each_projection(model, [&](const std::string& path, auto& p) {
+    active[path] = p.adapter.active();
+    if (!p.adapter.active()) return;
+    LowRankOptions own = common;
+    own.rank = p.adapter.rank();
+    const double alpha = p.adapter.scale * (own.rank_stabilised ? std::sqrt(double(own.rank)) : double(own.rank));
+    if (own.rank != common.rank) ranks.set(path, own.rank);
+    if (std::abs(alpha - common.alpha) > 1e-12 * common.alpha) alphas.set(path, alpha);
+    for_each_parameter(p, [&](const std::string& name, auto& parameter) {
+      const std::string full = std::string(detail::kPeftPrefix) + path + "." + name;
+      specs.push_back({full, options.dtype.value_or(dtype_of<A>), {parameter.rows, parameter.cols}});
+      values[full] = parameter.value.data;
+    });
+  });
+  if (specs.empty()) fail(Errc::usage, "{}: this model has no adapter to save", directory);
+  const Plan plan = plan_of(model);
+  if (options.base.empty() && is_pruned(plan)) {
+    fail(Errc::usage, "{}: the adapter of a pruned model fits that model only: save the model first and name its directory as base", directory);
+  }
+  const auto whole = [](double x) { return x == std::floor(x) && std::abs(x) < 1e15 ? json::Value(Index(x)) : json::Value(x); };
+  json::Value config = json::Value::object({
+      {"alpha_pattern", alphas}, {"auto_mapping", nullptr},
+      {"base_model_name_or_path", options.base.empty() ? model.source.directory : options.base},
+      {"bias", "none"}, {"exclude_modules", nullptr}, {"fan_in_fan_out", false}, {"inference_mode", true},
+      {"init_lora_weights", true}, {"layers_pattern", nullptr}, {"layers_to_transform", nullptr},
+      {"lora_alpha", whole(common.alpha)}, {"lora_dropout", common.dropout}, {"modules_to_save", nullptr},
+      {"peft_type", "LORA"}, {"r", common.rank}, {"rank_pattern", ranks}, {"revision", nullptr},
+      {"target_modules", detail::target_names(active)}, {"task_type", "CAUSAL_LM"}, {"use_dora", false},
+      {"use_rslora", common.rank_stabilised}});
+
+  detail::check_output(directory, options.overwrite, model.source);
+  io::StagedDirectory out(directory, options.overwrite);
+  write_safetensors(out / "adapter_model.safetensors", specs, {{"format", "pt"}}, [&](const TensorInfo& info, auto& sink) {
+    std::vector<A> numbers(static_cast<std::size_t>(info.elements()));
+    model.device().download(values.at(info.name), numbers.data(), info.elements());
+    sink.write_numbers(std::span<const A>(numbers), info.dtype);
+  });
+  json::write_file(out / "adapter_config.json", config);
+  out.commit();
+}
+
+/// The settings of a PEFT directory.
+inline AdapterConfig read_adapter_config(const std::string& directory) {
+  const std::string path = io::join(directory, "adapter_config.json");
+  if (!io::exists(path)) fail(Errc::bad_input, "{}: there is no adapter_config.json\n  hint: an adapter is a directory as PEFT saves it", directory);
+  return AdapterConfig::read(json::read_file(io::resolve_inside(directory, "adapter_config.json"), std::uint64_t{16} << 20), path);
+}
+
+/// Gives the model the adapters of a PEFT directory, in place of those it had: rank, scale, targets and values are the
+/// file's. Gradients and moments start at zero, so make the optimizer afterwards.
+template <class Model>
+void load_adapter(Model& model, const std::string& directory) {
+  auto& device = model.device();
+  const AdapterConfig config = read_adapter_config(directory);
+  if (!io::exists(io::join(directory, "adapter_model.safetensors"))) {
+    fail(Errc::bad_input, "{}: there is no adapter_model.safetensors{}", directory,
+         io::exists(io::join(directory, "adapter_model.bin")) ? "; adapter_model.bin is a pickle, which is never read: save it with PEFT as safetensors" : "");
+  }
+  const SafetensorsFile file(io::resolve_inside(directory, "adapter_model.safetensors"));
+
+  // Everything is checked before the model is touched.
+  std::vector<std::string> expected;
+  const auto check = [&](const std::string& name, Index rows, Index cols) {
+    const TensorInfo* info = file.find(name);
+    if (info == nullptr) fail(Errc::bad_input, "{}: tensor {} is missing, which adapter_config.json asks for", file.path(), name);
+    if (info->shape != std::vector<Index>{rows, cols}) {
+      fail(Errc::bad_input, "{}: tensor {} has shape {}, expected {}\n  hint: was the adapter made for another base model? "
+           "It names {}", file.path(), name, detail::shown_shape(info->shape), detail::shown_shape({rows, cols}), printable(config.base));
+    }
+    if (!detail::is_number(info->dtype)) fail(Errc::unsupported, "{}: tensor {} is stored as {}; F32, BF16, F16 and F64 are supported", file.path(), name, name_of(info->dtype));
+    expected.push_back(name);
+  };
+  for_each_projection(model, [&](const std::string& path, auto& p) {
+    if (!config.matches(path)) return;
+    const Index rank = config.options_of(path).rank;
+    check(std::string(detail::kPeftPrefix) + path + ".lora_A.weight", rank, p.in());
+    check(std::string(detail::kPeftPrefix) + path + ".lora_B.weight", p.out(), rank);
+  });
+  if (expected.empty()) fail(Errc::bad_input, "{}: target_modules names no linear map of this model", directory);
+  std::sort(expected.begin(), expected.end());
+  for (const TensorInfo& tensor : file.tensors()) {
+    if (!std::binary_search(expected.begin(), expected.end(), tensor.name)) {
+      fail(Errc::bad_input, "{}: there is a tensor {}, which adapter_config.json does not account for", file.path(), printable(tensor.name));
+    }
+  }
+
+  model.adapter = config.options;
+  for_each_projection(model, [&](const std::string& path, auto& p) {
+    using Adapter = std::remove_cvref_t<decltype(p.adapter)>;
+    Adapter fresh;
+    if (config.matches(path)) {
+      LowRankOptions options = config.options_of(path);
+      options.targets.clear();
+      fresh = Adapter(device, p.in(), p.out(), path, options);
+      if (p.adapter.active()) fresh.full_in = p.adapter.full_in, fresh.origin = std::move(p.adapter.origin);
+    }
+    p.adapter = std::move(fresh);
+  });
+  model.run.arena.bind(device, [&](auto&& f) { for_each_parameter(model, [&](const auto&, auto& p) { f(p); }); });
+  initialise(model, model.run.step.seed);
+  for_each_parameter(model, [&](const std::string& path, auto& p) {
+    using T = std::remove_cvref_t<decltype(*p.value.data)>;
+    using Read = std::conditional_t<std::is_same_v<T, float>, float, double>;
+    std::vector<Read> numbers(static_cast<std::size_t>(p.size()));
+    file.read_numbers(std::string(detail::kPeftPrefix) + path, std::span(numbers));
+    const std::vector<T> values(numbers.begin(), numbers.end());
+    device.upload(p.value.data, values.data(), p.size());
+  });
+}
+
+}  // namespace espalier::inline v0
