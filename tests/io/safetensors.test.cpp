@@ -206,6 +206,7 @@ TEST_CASE("each kind of malformed file has its own error") {
       {"shape [2, 2^63 - 1] of I32", with_shape("[2,9223372036854775807]", "I32"), validation_overflow},
       {"shape product overflows", with_shape("[4294967296,4294967296]"), validation_overflow},
       {"shape product overflows before a zero", with_shape("[4294967296,4294967296,0]"), validation_overflow},
+      {"63 bits of elements overflow before a zero", with_shape("[4611686018427387904,3,0]", "F32", "[0,0]", 0), validation_overflow},
       {"size in bits overflows", with_shape("[576460752303423489]"), validation_overflow},
       {"one float too many", with_shape("[2]"), size_mismatch},
       {"a zero extent with bytes", with_shape("[0]"), size_mismatch},

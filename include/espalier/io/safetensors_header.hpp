@@ -202,7 +202,10 @@ class SafetensorsHeaderReader {
           refuse(SafetensorsError::validation_overflow, "the size of tensor {} does not fit 64 bits", shown);
         }
       };
-      for (const Index extent : tensor.shape) times(static_cast<std::uint64_t>(extent));
+      for (const Index extent : tensor.shape) {
+        times(static_cast<std::uint64_t>(extent));
+        if (bits >> 63 != 0) times(2);  // elements are counted in 63 bits
+      }
       times(static_cast<std::uint64_t>(bits_of(tensor.dtype)));
       if (bits % 8 != 0) {
         refuse(SafetensorsError::misaligned, "tensor {} fills {} bits, not a whole number of bytes", shown, bits);
