@@ -71,7 +71,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True, help="the Hugging Face directory to write")
     parser.add_argument("--text", type=pathlib.Path, help="default: OUT/text")
     parser.add_argument("--state", type=pathlib.Path, required=True, help="folder of the state to resume from")
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=1700)
     parser.add_argument("--save-every", type=int, default=250)
     arguments = parser.parse_args()
     text = arguments.text or arguments.out / "text"
