@@ -30,6 +30,10 @@ class TokenFile {
     for (Index end = columns; columns > 0 && end <= t.size(); end += columns) t.ends.push_back(end);
     return TokenFile(std::move(t));
   }
+  /// What read_npy_tokens gives: ids, columns and source.
+  template <class Array>
+    requires requires(const Array& a) { a.ids, a.columns, a.source; }
+  explicit TokenFile(Array array) : TokenFile(of(std::move(array.ids), array.columns, array.source)) {}
 
   const Tokens& tokens() const { return *tokens_; }
   Index size() const { return tokens_->size(); }
