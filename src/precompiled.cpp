@@ -4,8 +4,10 @@
 #include <espalier/backend/cpu.hpp>
 
 namespace espalier::inline v0::detail {
-template void multiply<float>(float, View<const float, 2>, View<const float, 2>, float, View<float, 2>);
-template void multiply<double>(double, View<const double, 2>, View<const double, 2>, double, View<double, 2>);
-template void multiply_add<float>(float, View<const float, 2>, View<const float, 2>, View<float, 2>);
-template void multiply_add<double>(double, View<const double, 2>, View<const double, 2>, View<double, 2>);
+#define ESPALIER_PRODUCT(T, W) \
+  template void multiply<T, W>(T, View<const T, 2>, View<const W, 2>, T, View<T, 2>); \
+  template void multiply_tile<T, W>(T, View<const T, 2>, View<const W, 2>, T, View<T, 2>);
+ESPALIER_PRODUCT(float, float)
+ESPALIER_PRODUCT(float, BFloat16)
+ESPALIER_PRODUCT(double, double)
 }  // namespace espalier::inline v0::detail

@@ -2,6 +2,7 @@
 #pragma once
 #include <complex>
 #include <cstring>
+#include <espalier/core/dtype.hpp>
 #include <espalier/core/view.hpp>
 #include <memory>
 #include <new>
@@ -22,66 +23,13 @@ T real_part(const std::complex<T>& x) {
 
 }  // namespace detail
 
-/// A team of one: the host works on a row with a single thread. Sums run in 16 fixed lanes and a fixed tree, so that
-/// their bits depend neither on the vector width nor on the number of threads.
-struct HostTeam {
-  static constexpr Index kLanes = 16;
-
-  template <class F>
-  ESPALIER_FN void each(Index n, F f) const {
-    ESPALIER_OMP(simd)
-    for (Index i = 0; i < n; ++i) f(i);
-  }
-
-  template <class F>
-  ESPALIER_FN auto sum(Index n, F f) const {
-    using T = std::remove_cvref_t<decltype(f(Index{}))>;
-    T lane[kLanes] = {};
-    Index i = 0;
-    for (; i + kLanes <= n; i += kLanes)
-      for (Index l = 0; l < kLanes; ++l) lane[l] += f(i + l);
-    for (Index l = 0; i + l < n; ++l) lane[l] += f(i + l);
-    for (Index width = kLanes / 2; width > 0; width /= 2)
-      for (Index l = 0; l < width; ++l) lane[l] += lane[l + width];
-    return lane[0];
-  }
-
-  template <class F>
-  ESPALIER_FN auto max(Index n, F f) const {
-    using T = std::remove_cvref_t<decltype(f(Index{}))>;
-    if constexpr (std::is_arithmetic_v<T>) {
-      T lane[kLanes];
-      for (Index l = 0; l < kLanes; ++l) lane[l] = f(Index{0});
-      Index i = 0;
-      for (; i + kLanes <= n; i += kLanes)
-        for (Index l = 0; l < kLanes; ++l) {
-          const T x = f(i + l);
-          lane[l] = x > lane[l] ? x : lane[l];
-        }
-      for (; i < n; ++i) {
-        const T x = f(i);
-        lane[0] = x > lane[0] ? x : lane[0];
-      }
-      for (Index l = 1; l < kLanes; ++l) lane[0] = lane[l] > lane[0] ? lane[l] : lane[0];
-      return lane[0];
-    } else {
-      T m = f(Index{0});
-      for (Index i = 1; i < n; ++i) {
-        const T x = f(i);
-        if (detail::real_part(x) > detail::real_part(m)) m = x;
-      }
-      return m;
-    }
-  }
-};
-
 /// Zeroed, 64-byte aligned memory of the host.
 template <class T>
 class HostBuffer {
  public:
   HostBuffer() = default;
   template <class Device>
-  HostBuffer(Device&, Index n) : size_(n) {
+  HostBuffer(const Device&, Index n) : size_(n) {
     if (n == 0) return;
     void* p = ::operator new(static_cast<std::size_t>(n) * sizeof(T), std::align_val_t{64});
     std::memset(p, 0, static_cast<std::size_t>(n) * sizeof(T));  // zero bytes are the number zero in every type here
@@ -102,6 +50,82 @@ class HostBuffer {
   };
   std::unique_ptr<T, Free> data_;
   Index size_ = 0;
+};
+
+/// A team of one: the host works on a row with a single thread. Sums run in 16 fixed lanes and a fixed tree, so that
+/// their bits depend neither on the vector width nor on the number of threads.
+struct HostTeam {
+  static constexpr Index kLanes = 16;
+
+  template <class F>
+  ESPALIER_FN void each(Index n, F f) const {
+    ESPALIER_OMP(simd)
+    for (Index i = 0; i < n; ++i) f(i);
+  }
+
+  template <class F>
+  ESPALIER_FN auto sum(Index n, F f) const {
+    using T = std::remove_cvref_t<decltype(f(Index{}))>;
+    T lane[kLanes] = {};
+    Index i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+      ESPALIER_OMP(simd)
+      for (Index l = 0; l < kLanes; ++l) lane[l] += f(i + l);
+    }
+    for (Index l = 0; i + l < n; ++l) lane[l] += f(i + l);
+    for (Index width = kLanes / 2; width > 0; width /= 2)
+      for (Index l = 0; l < width; ++l) lane[l] += lane[l + width];
+    return lane[0];
+  }
+
+  /// The greatest by its real part.
+  template <class F>
+  ESPALIER_FN auto max(Index n, F f) const {
+    using T = std::remove_cvref_t<decltype(f(Index{}))>;
+    T lane[kLanes];
+    for (Index l = 0; l < kLanes; ++l) lane[l] = f(Index{0});
+    Index i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+      ESPALIER_OMP(simd)
+      for (Index l = 0; l < kLanes; ++l) {
+        const T x = f(i + l);
+        lane[l] = detail::real_part(x) > detail::real_part(lane[l]) ? x : lane[l];
+      }
+    }
+    for (Index l = 0; i + l < n; ++l) {
+      const T x = f(i + l);
+      if (detail::real_part(x) > detail::real_part(lane[l])) lane[l] = x;
+    }
+    for (Index l = 1; l < kLanes; ++l)
+      if (detail::real_part(lane[l]) > detail::real_part(lane[0])) lane[0] = lane[l];
+    return lane[0];
+  }
+
+  /// Memory of the team for as long as it works on a row: n numbers, whatever they were.
+  template <class T>
+  T* scratch(Index n) const {
+    thread_local HostBuffer<T> memory;
+    if (memory.size() < n) memory = HostBuffer<T>(*this, n);
+    return memory.data();
+  }
+
+  /// c = a b + beta c on tiles that fit into scratch; beta == 0 never reads c.
+  template <class T, class U, class V>
+  void multiply(View<const T, 2> a, View<const U, 2> b, V beta, View<V, 2> c) const {
+    for (Index i = 0; i < c.rows(); ++i)
+      for (Index j = 0; j < c.cols(); ++j) {
+        V sum(0);
+        for (Index k = 0; k < a.cols(); ++k) sum += widen<V>(a(i, k)) * widen<V>(b(k, j));
+        c(i, j) = beta == V(0) ? sum : beta * c(i, j) + sum;
+      }
+  }
+
+  /// to = from: how a tile changes its place, its order and its type. Columns that from does not have become zero.
+  template <class T, class V>
+  void copy(View<T, 2> from, View<V, 2> to) const {
+    for (Index i = 0; i < to.rows(); ++i)
+      for (Index j = 0; j < to.cols(); ++j) to(i, j) = j < from.cols() ? widen<V>(from(i, j)) : V(0);
+  }
 };
 
 }  // namespace espalier::inline v0

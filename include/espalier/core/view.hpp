@@ -54,6 +54,8 @@ struct View {
     v.stride[Rank - 2] = stride[Rank - 1], v.stride[Rank - 1] = stride[Rank - 2];
     return v;
   }
+  /// Row i, for kernels whose rows lie without gaps: loops over a plain pointer vectorise.
+  ESPALIER_FN T* row(Index i) const requires(Rank == 2) { return data + i * stride[0]; }
   ESPALIER_FN View rows(Index first, Index count) const requires(Rank == 2) {
     View v = *this;
     v.data += first * stride[0], v.shape[0] = count;

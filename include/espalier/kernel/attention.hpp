@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <espalier/core/view.hpp>
+#include <espalier/kernel/math.hpp>
 
 namespace espalier::inline v0::kernel {
 
@@ -9,126 +10,106 @@ namespace espalier::inline v0::kernel {
 struct HeadLayout {
   Index batch, seq, heads, groups, width;  // width = head_dim
   ESPALIER_FN Index queries_per_group() const { return heads / groups; }
+
+  /// A team works on `lanes` neighbouring positions side by side and meets the others in blocks, so that its scratch
+  /// is a few tiles whatever the length of a sequence.
+  static constexpr Index lanes = 32, block = 64;
+  ESPALIER_FN Index tiles() const { return (seq + lanes - 1) / lanes; }
+  /// Part h of `count` rows from `first`.
+  template <class T>
+  ESPALIER_FN View<T, 2> part(View<T, 2> x, Index first, Index count, Index h) const {
+    return x.rows(first, count).cols(h * width, width);
+  }
+};
+
+/// Row by row through a tile whose lane l is at position `lane_at + l`: f(number, lane) where visible, 0 elsewhere.
+struct CausalTile {
+  Index rows, row_at, lane_at;
+  bool rows_are_keys;
+
+  template <class Team, class A, class F>
+  ESPALIER_FN void each(Team& team, View<A, 2> x, F f) const {
+    constexpr Index lanes = HeadLayout::lanes;
+    for (Index i = 0; i < rows; ++i) {
+      A* const xi = x.row(i);
+      // Keys are seen by lanes (queries) at their position or later; queries see lanes (keys) up to their own.
+      const Index at = row_at + i - lane_at;
+      const Index from = rows_are_keys ? (at < 0 ? 0 : at) : 0;
+      const Index to = rows_are_keys || at >= lanes - 1 ? lanes : at + 1;
+      if (from == 0 && to == lanes) {
+        team.each(lanes, [&](Index l) { xi[l] = f(i, xi[l], l); });
+      } else {
+        team.each(from, [&](Index l) { xi[l] = A(0); });
+        team.each(to - from, [&](Index l) { xi[from + l] = f(i, xi[from + l], from + l); });
+        team.each(lanes - to, [&](Index l) { xi[to + l] = A(0); });
+      }
+    }
+  }
 };
 
 // y_t = Σ_{s ≤ t} p_ts v_s,  p_t = softmax_s(scale q_t·k_s); nothing of size seq × seq is ever stored.
-// A group whose mask is zero writes zeros and costs nothing.              Vaswani et al. 2017; Rabe & Staats 2021
+// A group whose mask is zero writes zeros and costs nothing, unless backward sees through the mask.
+//                                                             Vaswani et al. 2017; Rabe & Staats 2021; Dao et al. 2022
 template <class T, class A>
 struct CausalAttention {
   HeadLayout at;
   A scale;
-  View<const T, 2> q;     // (tokens, heads * width)
-  View<const T, 2> k, v;  // (tokens, groups * width)
-  View<const A, 1> mask;  // (groups)
-  View<T, 2> y;           // (tokens, heads * width)
-  View<A, 2> lse;         // (tokens, heads)  log Σ exp, kept for backward
+  View<const T, 2> q;           // (tokens, heads * width)
+  View<const T, 2> k, v;        // (tokens, groups * width)
+  View<const A, 1> mask, seen;  // (groups)  of forward and of backward
+  View<T, 2> y;                 // (tokens, heads * width)
+  View<A, 2> lse;               // (tokens, heads)  log Σ exp, kept for backward
 
-  /// How many rows to launch.
-  ESPALIER_FN Index rows() const { return at.batch * at.heads * at.seq; }
+  /// How many rows to launch: one a tile of queries.
+  ESPALIER_FN Index rows() const { return at.batch * at.heads * at.tiles(); }
 
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index n) const {
-    using std::exp;
     using std::log;
-    const Index t = n % at.seq, h = n / at.seq % at.heads, b = n / at.seq / at.heads;
-    const Index g = h / at.queries_per_group(), row = b * at.seq + t, first = b * at.seq, d = at.width;
-    if (mask(g) == A(0)) {
-      team.each(d, [&](Index j) { y(row, h * d + j) = T(0); });
-      lse(row, h) = A(0);
-      return;
-    }
-    const auto score = [&](Index s) {
-      A dot(0);
-      for (Index j = 0; j < d; ++j) dot += A(q(row, h * d + j)) * A(k(first + s, g * d + j));
-      return dot * scale;
-    };
-    const A top = team.max(t + 1, score);
-    const A total = team.sum(t + 1, [&](Index s) { return exp(score(s) - top); });
-    const A l = top + log(total);
-    for (Index j = 0; j < d; ++j) {
-      const A sum = team.sum(t + 1, [&](Index s) { return exp(score(s) - l) * A(v(first + s, g * d + j)); });
-      y(row, h * d + j) = T(sum * mask(g));
-    }
-    lse(row, h) = l;
-  }
-};
-
-// Given dy: p is recomputed from lse;  D_t = dy_t·y_t,  ds_ts = p_ts (dy_t·v_s − D_t);
-// dq_t = scale Σ_s ds_ts k_s,  dk_s = scale Σ_t ds_ts q_t,  dv_s = Σ_t p_ts dy_t.             Dao et al. 2022, algorithm 4
-// Launched once over queries (dq) and once over keys (dk, dv), so that every output has one writer.
-template <class T, class A>
-struct CausalAttentionBackward {
-  HeadLayout at;
-  A scale;
-  View<const T, 2> q, k, v;  // as in forward
-  View<const A, 1> mask;     // (groups)  of backward: ones where it is straight-through
-  View<const A, 2> lse;      // (tokens, heads)
-  View<const T, 2> dy;       // (tokens, heads * width), not yet masked
-  View<T, 2> dq, dk, dv;     // shapes of q, k, v; overwritten
-  View<A, 2> delta;          // (tokens, heads)  D
-
-  ESPALIER_FN A score(Index row, Index key, Index h, Index g) const {
-    A dot(0);
-    for (Index j = 0; j < at.width; ++j) dot += A(q(row, h * at.width + j)) * A(k(key, g * at.width + j));
-    return dot * scale;
-  }
-  ESPALIER_FN A dp(Index row, Index key, Index h, Index g) const {
-    A dot(0);
-    for (Index j = 0; j < at.width; ++j) dot += A(dy(row, h * at.width + j)) * A(v(key, g * at.width + j));
-    return dot;
-  }
-};
-
-template <class T, class A>
-struct AttentionBackwardQueries : CausalAttentionBackward<T, A> {
-  ESPALIER_FN Index rows() const { return this->at.batch * this->at.heads * this->at.seq; }
-  template <class Team>
-  ESPALIER_FN void operator()(Team& team, Index n) const {
-    using std::exp;
-    const HeadLayout& o = this->at;
-    const Index t = n % o.seq, h = n / o.seq % o.heads, b = n / o.seq / o.heads;
-    const Index g = h / o.queries_per_group(), row = b * o.seq + t, first = b * o.seq, d = o.width;
-    if (this->mask(g) == A(0)) {
-      team.each(d, [&](Index j) { this->dq(row, h * d + j) = T(0); });
-      this->delta(row, h) = A(0);
-      return;
-    }
-    const A l = this->lse(row, h);
-    const auto p = [&](Index s) { return exp(this->score(row, first + s, h, g) - l); };
-    const A mean = team.sum(t + 1, [&](Index s) { return p(s) * this->dp(row, first + s, h, g); });
-    this->delta(row, h) = mean;
-    for (Index j = 0; j < d; ++j) {
-      const A sum = team.sum(t + 1, [&](Index s) {
-        return p(s) * (this->dp(row, first + s, h, g) - mean) * A(this->k(first + s, g * d + j));
-      });
-      this->dq(row, h * d + j) = T(this->scale * this->mask(g) * sum);
-    }
-  }
-};
-
-template <class T, class A>
-struct AttentionBackwardKeys : CausalAttentionBackward<T, A> {
-  ESPALIER_FN Index rows() const { return this->at.batch * this->at.groups * this->at.seq; }
-  template <class Team>
-  ESPALIER_FN void operator()(Team& team, Index n) const {
-    using std::exp;
-    const HeadLayout& o = this->at;
-    const Index s = n % o.seq, g = n / o.seq % o.groups, b = n / o.seq / o.groups;
-    const Index key = b * o.seq + s, d = o.width, per = o.queries_per_group(), later = o.seq - s;
-    for (Index j = 0; j < d; ++j) {
-      A key_sum(0), value_sum(0);
-      if (this->mask(g) != A(0)) {
-        for (Index h = g * per; h < (g + 1) * per; ++h) {
-          const auto p = [&](Index i) { return exp(this->score(key + i, key, h, g) - this->lse(key + i, h)); };
-          value_sum += team.sum(later, [&](Index i) { return p(i) * A(this->dy(key + i, h * d + j)); });
-          key_sum += team.sum(later, [&](Index i) {
-            return p(i) * (this->dp(key + i, key, h, g) - this->delta(key + i, h)) * A(this->q(key + i, h * d + j));
-          });
-        }
+    constexpr Index lanes = HeadLayout::lanes, block = HeadLayout::block;
+    const Index tile = n % at.tiles(), h = n / at.tiles() % at.heads, b = n / at.tiles() / at.heads;
+    const Index g = h / at.queries_per_group(), d = at.width, first = b * at.seq, t0 = tile * lanes;
+    const Index count = t0 + lanes < at.seq ? lanes : at.seq - t0;
+    const auto out = at.part(y, first + t0, count, h);
+    if (mask(g) == A(0) && seen(g) == A(0)) {
+      for (Index i = 0; i < count; ++i) {
+        team.each(d, [&](Index j) { out.row(i)[j] = T(0); });
+        lse(first + t0 + i, h) = A(0);
       }
-      this->dk(key, g * d + j) = T(this->scale * this->mask(g) * key_sum);
-      this->dv(key, g * d + j) = T(this->mask(g) * value_sum);
+      return;
     }
+    A* const memory = team.template scratch<A>((2 * d + block + 4) * lanes);
+    const auto qt = matrix(memory, d, lanes), yt = matrix(qt.row(d), d, lanes), p = matrix(yt.row(d), block, lanes);
+    A *const top = p.row(block), *const next = top + lanes, *const shrink = next + lanes, *const total = shrink + lanes;
+    team.copy(at.part(q, first + t0, count, h).t(), qt);
+    for (Index s0 = 0; s0 < t0 + count; s0 += block) {
+      const Index keys = s0 + block < t0 + count ? block : t0 + count - s0;
+      const CausalTile visible{keys, s0, t0, true};
+      team.multiply(at.part(k, first + s0, keys, g), View<const A, 2>(qt), A(0), p.rows(0, keys));
+      team.each(lanes, [&](Index l) { next[l] = s0 == 0 ? p.data[l] : top[l]; });  // key 0 is seen by everybody
+      for (Index i = 0; i < keys; ++i) {
+        const A* const s = p.row(i);
+        const Index from = s0 + i > t0 ? s0 + i - t0 : 0;
+        team.each(lanes - from, [&](Index l) { next[from + l] = larger(next[from + l], s[from + l]); });
+      }
+      if (s0 == 0) {
+        team.each(lanes, [&](Index l) { total[l] = A(0); });
+      } else {
+        team.each(lanes, [&](Index l) { total[l] *= shrink[l] = exp(scale * (top[l] - next[l])); });
+        for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { yt.row(j)[l] *= shrink[l]; });
+      }
+      team.each(lanes, [&](Index l) { top[l] = next[l]; });
+      visible.each(team, p, [&](Index, A s, Index l) {
+        const A e = exp(scale * (s - top[l]));
+        total[l] += e;
+        return e;
+      });
+      team.multiply(at.part(v, first + s0, keys, g).t(), View<const A, 2>(p.rows(0, keys)), A(s0 == 0 ? 0.0f : 1.0f), yt);
+    }
+    team.each(lanes, [&](Index l) { shrink[l] = mask(g) / total[l]; });
+    for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { yt.row(j)[l] *= shrink[l]; });
+    team.copy(View<const A, 2>(yt.cols(0, count).t()), out);
+    for (Index l = 0; l < count; ++l) lse(first + t0 + l, h) = scale * top[l] + log(total[l]);
   }
 };
 

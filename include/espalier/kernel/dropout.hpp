@@ -24,10 +24,12 @@ struct Dropout {
     const std::uint64_t first = (std::uint64_t(state->micro) * 0x100000000ull + std::uint64_t(i)) * std::uint64_t(width);
     const T scale = T(float(1 / (1 - p)));
     const auto threshold = std::uint32_t(p * 0x1p32);
+    const T* const xi = x.row(i);
+    T* const yi = y.row(i);
     team.each(x.cols(), [&](Index j) {
       const std::uint64_t at = first + std::uint64_t(origin ? origin[j] : j);
-      const T kept = stream.bits(at) >= threshold ? x(i, j) * scale : T(0);
-      y(i, j) = add ? y(i, j) + kept : kept;
+      const T kept = stream.bits(at) >= threshold ? xi[j] * scale : T(0);
+      yi[j] = add ? yi[j] + kept : kept;
     });
   }
 };

@@ -43,7 +43,9 @@ struct AddBias {
   View<T, 2> y;           // (rows, cols)
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
-    team.each(y.cols(), [&](Index j) { y(i, j) += T(bias(j)); });
+    T* const yi = y.row(i);
+    const A* const b = bias.data;
+    team.each(y.cols(), [&](Index j) { yi[j] += T(b[j]); });
   }
 };
 

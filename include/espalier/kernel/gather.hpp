@@ -13,8 +13,9 @@ struct Embed {
   View<T, 2> y;            // (rows, width)
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
-    const Index token = tokens[i];
-    team.each(y.cols(), [&](Index j) { y(i, j) = widen<T>(table(token, j)); });
+    const W* const from = table.row(tokens[i]);
+    T* const yi = y.row(i);
+    team.each(y.cols(), [&](Index j) { yi[j] = widen<T>(from[j]); });
   }
 };
 

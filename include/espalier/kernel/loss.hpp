@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <espalier/core/view.hpp>
+#include <espalier/kernel/math.hpp>
 
 namespace espalier::inline v0::kernel {
 
@@ -18,20 +19,25 @@ struct CrossEntropy {
 
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
-    using std::exp;
     using std::log;
     const Index target = targets[i];
+    T* const xi = x.row(i);
     if (target == kIgnore) {
-      team.each(x.cols(), [&](Index j) { x(i, j) = T(0); });
+      team.each(x.cols(), [&](Index j) { xi[j] = T(0); });
       loss(i) = A(0);
       return;
     }
-    const A top = team.max(x.cols(), [&](Index j) { return A(x(i, j)); });
-    const A total = team.sum(x.cols(), [&](Index j) { return exp(A(x(i, j)) - top); });
-    loss(i) = weight * (log(total) + top - A(x(i, target)));
+    const A top = team.max(x.cols(), [&](Index j) { return A(xi[j]); });
+    const A at_target = A(xi[target]);
+    const A total = team.sum(x.cols(), [&](Index j) {
+      const A e = exp(A(xi[j]) - top);
+      xi[j] = T(e);
+      return e;
+    });
+    loss(i) = weight * (log(total) + top - at_target);
     const A factor = weight / total;
-    team.each(x.cols(), [&](Index j) { x(i, j) = T(exp(A(x(i, j)) - top) * factor); });
-    x(i, target) -= T(weight);
+    team.each(x.cols(), [&](Index j) { xi[j] = T(A(xi[j]) * factor); });
+    xi[target] -= T(weight);
   }
 };
 
@@ -42,7 +48,7 @@ struct SumInto {
   A* total;
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index) const {
-    *total += team.sum(x.shape[0], [&](Index i) { return x(i); });
+    *total += team.sum(x.shape[0], [&](Index i) { return x.data[i]; });
   }
 };
 

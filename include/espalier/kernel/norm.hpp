@@ -17,9 +17,12 @@ struct RmsNorm {
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     using std::sqrt;
-    const A squares = team.sum(x.cols(), [&](Index j) { return A(x(i, j)) * A(x(i, j)); });
+    const T* const xi = x.row(i);
+    T* const yi = y.row(i);
+    const A* const g = gain.data;
+    const A squares = team.sum(x.cols(), [&](Index j) { return A(xi[j]) * A(xi[j]); });
     const A s = A(1) / sqrt(squares / A(double(x.cols())) + A(eps));
-    team.each(x.cols(), [&](Index j) { y(i, j) = T(gain(j) * (A(x(i, j)) * s)); });
+    team.each(x.cols(), [&](Index j) { yi[j] = T(g[j] * (A(xi[j]) * s)); });
     inverse(i) = s;
   }
 };
@@ -34,10 +37,13 @@ struct RmsNormBackward {
 
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
+    const T *const xi = x.row(i), *const dyi = dy.row(i);
+    T* const dxi = dx.row(i);
+    const A* const g = gain.data;
     const A s = inverse(i);
-    const A dot = team.sum(x.cols(), [&](Index j) { return gain(j) * A(dy(i, j)) * A(x(i, j)); });
+    const A dot = team.sum(x.cols(), [&](Index j) { return g[j] * A(dyi[j]) * A(xi[j]); });
     const A c = dot * s * s * s / A(double(x.cols()));
-    team.each(x.cols(), [&](Index j) { dx(i, j) += T(s * gain(j) * A(dy(i, j)) - c * A(x(i, j))); });
+    team.each(x.cols(), [&](Index j) { dxi[j] += T(s * g[j] * A(dyi[j]) - c * A(xi[j])); });
   }
 };
 

@@ -30,13 +30,14 @@ struct Rotate {
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     const Index half = cosine.cols(), t = i % cosine.rows();
+    const A *const cosines = cosine.row(t), *const sines = sine.row(t);
+    const A sign = A(direction);
     for (Index h = 0; h < heads; ++h) {
-      const Index first = 2 * half * h;
+      T *const low = x.row(i) + 2 * half * h, *const high = low + half;
       team.each(half, [&](Index j) {
-        const A c = cosine(t, j), s = sine(t, j) * A(direction);
-        const A u = A(x(i, first + j)), v = A(x(i, first + half + j));
-        x(i, first + j) = T(c * u - s * v);
-        x(i, first + half + j) = T(s * u + c * v);
+        const A c = cosines[j], s = sines[j] * sign, u = A(low[j]), v = A(high[j]);
+        low[j] = T(c * u - s * v);
+        high[j] = T(s * u + c * v);
       });
     }
   }

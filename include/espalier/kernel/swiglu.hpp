@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <cmath>
 #include <espalier/core/view.hpp>
+#include <espalier/kernel/math.hpp>
 
 namespace espalier::inline v0::kernel {
 
@@ -14,10 +14,12 @@ struct SwiGlu {
 
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
-    using std::exp;
+    const T *const gi = gate.row(i), *const ui = up.row(i);
+    const A* const m = mask.data;
+    T* const hi = h.row(i);
     team.each(h.cols(), [&](Index j) {
-      const A g = A(gate(i, j));
-      h(i, j) = T(g / (A(1) + exp(-g)) * A(up(i, j)) * mask(j));
+      const A g = A(gi[j]);
+      hi[j] = T(g * sigmoid(g) * A(ui[j]) * m[j]);
     });
   }
 };
@@ -31,12 +33,13 @@ struct SwiGluBackward {
 
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
-    using std::exp;
+    const T *const gi = gate.row(i), *const ui = up.row(i), *const dhi = dh.row(i);
+    const A* const m = mask.data;
+    T *const dgi = dgate.row(i), *const dui = dup.row(i);
     team.each(dh.cols(), [&](Index j) {
-      const A g = A(gate(i, j)), d = A(dh(i, j)) * mask(j), u = A(up(i, j));
-      const A s = A(1) / (A(1) + exp(-g));
-      dup(i, j) = T(d * g * s);
-      dgate(i, j) = T(d * u * s * (A(1) + g * (A(1) - s)));
+      const A g = A(gi[j]), d = A(dhi[j]) * m[j], u = A(ui[j]), s = sigmoid(g);
+      dui[j] = T(d * g * s);
+      dgi[j] = T(d * u * s * (A(1) + g * (A(1) - s)));
     });
   }
 };

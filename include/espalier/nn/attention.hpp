@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cmath>
-#include <espalier/kernel/attention.hpp>
+#include <espalier/kernel/attention_backward.hpp>
 #include <espalier/nn/group.hpp>
 #include <espalier/nn/rms_norm.hpp>
 #include <espalier/nn/rotary.hpp>
@@ -61,7 +61,8 @@ class Attention {
     rotate(pass, angles, +1, groups(), K);
     auto y = pass.matrix(x.rows(), Q.cols());
     auto lse = pass.template matrix<A>(x.rows(), heads());
-    const kernel::CausalAttention<T, A> kernel{layout(pass), scale(), Q, K, V, units.forward(), y, lse};
+    const kernel::CausalAttention<T, A> kernel{layout(pass),    scale(), Q,  K, V, units.forward(),
+                                               units.backward(), y,       lse};
     pass.device.for_each_row(kernel.rows(), kernel);
     act.Q = Q, act.K = K, act.V = V, act.y = y, act.lse = lse;
     return o_proj.forward(pass, y, act.o);
@@ -75,8 +76,8 @@ class Attention {
     auto dQ = scratch.matrix(act.Q.rows(), act.Q.cols());
     auto dK = scratch.matrix(act.K.rows(), act.K.cols()), dV = scratch.matrix(act.K.rows(), act.K.cols());
     auto delta = scratch.template matrix<A>(dy.rows(), heads());
-    const kernel::CausalAttentionBackward<T, A> common{layout(pass), scale(), act.Q, act.K, act.V, units.backward(),
-                                                       act.lse,      dy,      dQ,    dK,    dV,    delta};
+    const kernel::CausalAttentionBackward<T, A> common{
+        layout(pass), scale(), act.Q, act.K, act.V, units.forward(), units.backward(), act.y, act.lse, dy, dQ, dK, dV, delta};
     const kernel::AttentionBackwardQueries<T, A> queries{common};
     const kernel::AttentionBackwardKeys<T, A> keys{common};
     pass.device.for_each_row(queries.rows(), queries);

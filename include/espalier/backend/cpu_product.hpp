@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#if defined(__CUDACC__)
+#error "backend/cpu.hpp in a .cu file would compile Eigen without SIMD: put host code into a .cpp"
+#endif
+#ifndef EIGEN_DONT_PARALLELIZE
+#define EIGEN_DONT_PARALLELIZE
+#endif
+#include <Eigen/Core>
+#include <algorithm>
+#include <espalier/core/dtype.hpp>
+#include <espalier/core/view.hpp>
+#include <type_traits>
+
+static_assert(EIGEN_VERSION_AT_LEAST(3, 4, 0), "espalier needs Eigen 3.4 or newer");
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"  // a packet as a template argument loses only its alias rules
+#endif
+
+// One tile of c = alpha a b + beta c on Eigen's packets. Element (i, j) is a chain of multiply-adds over k in blocks of
+// 1024 bytes, whatever the shapes of tiles and the width of vectors: nothing but k decides its bits.
+namespace espalier::inline v0::detail {
+
+namespace packet = Eigen::internal;
+template <class T>
+using Packet = typename packet::packet_traits<T>::type;
+template <class P>
+inline constexpr Index kLanes = packet::unpacket_traits<P>::size;
+template <class P>
+using HalfPacket = typename packet::unpacket_traits<P>::half;
+
+/// Depth of a block of k, and rows of accumulators that registers hold besides two packets of b.
+template <class T>
+inline constexpr Index kDepth = 1024 / Index(sizeof(T));
+inline constexpr int kRows = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 8 : 6;
+
+/// What happens to a finished block: c = alpha acc, c = beta c + alpha acc, or c += alpha acc.
+template <class T>
+struct Finish {
+  T alpha, beta;
+  template <class P>
+  P operator()(P acc, const T* c) const {
+    if (alpha != T(1)) acc = packet::pmul(acc, packet::pset1<P>(alpha));
+    if (beta == T(0)) return acc;
+    const P old = packet::ploadu<P>(c);
+    return packet::padd(beta == T(1) ? old : packet::pmul(old, packet::pset1<P>(beta)), acc);
+  }
+};
+
+/// c(i, :) for `Rows` rows and `Packets` packets of columns, `cols` of which exist. a(i, k) lies at a[i step + k] or at
+/// a[i + k step]; row k of b at b[k b_step].
+template <bool ByRow, int Rows, int Packets, class P, class T>
+void micro(Index depth, const T* a, Index step, const T* b, Index b_step, Finish<T> finish, T* c, Index c_row,
+           Index c_col, Index cols) {
+  constexpr Index lanes = kLanes<P>;
+  P acc[Rows][Packets];
+  for (auto& row : acc)
+    for (P& x : row) x = packet::pset1<P>(T(0));
+  for (Index k = 0; k < depth; ++k, b += b_step) {
+    P y[Packets];
+#pragma GCC unroll 8
+    for (int p = 0; p < Packets; ++p) y[p] = packet::ploadu<P>(b + p * lanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+      const P x = packet::pset1<P>(ByRow ? a[i * step + k] : a[i + k * step]);
+#pragma GCC unroll 8
+      for (int p = 0; p < Packets; ++p) acc[i][p] = packet::pmadd(x, y[p], acc[i][p]);
+    }
+  }
+  if (c_col == 1 && cols == Packets * lanes) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 8
+      for (int p = 0; p < Packets; ++p) {
+        T* to = c + i * c_row + p * lanes;
+        packet::pstoreu(to, finish(acc[i][p], to));
+      }
+    return;
+  }
+  for (int i = 0; i < Rows; ++i) {  // a ragged or a transposed edge
+    alignas(64) T old[Packets * lanes] = {}, line[Packets * lanes];
+    if (finish.beta != T(0))
+      for (Index j = 0; j < cols; ++j) old[j] = c[i * c_row + j * c_col];
+    for (int p = 0; p < Packets; ++p) packet::pstoreu(line + p * lanes, finish(acc[i][p], old + p * lanes));
+    for (Index j = 0; j < cols; ++j) c[i * c_row + j * c_col] = line[j];
+  }
+}
+
+/// One panel of columns against all rows of a.
+template <bool ByRow, int Packets, class P, class T>
+void sweep(View<const T, 2> a, const T* b, Index b_step, Finish<T> finish, View<T, 2> c) {
+  const Index step = ByRow ? a.stride[0] : a.stride[1], next = ByRow ? step : 1;
+  Index i = 0;
+  const auto rows = [&]<int Rows>(std::integral_constant<int, Rows>) {
+    for (; i + Rows <= c.rows(); i += Rows)
+      micro<ByRow, Rows, Packets, P, T>(a.cols(), a.data + i * next, step, b, b_step, finish, c.data + i * c.stride[0],
+                                        c.stride[0], c.stride[1], c.cols());
+  };
+  rows(std::integral_constant<int, kRows>{});
+  rows(std::integral_constant<int, 4>{});
+  rows(std::integral_constant<int, 2>{});
+  rows(std::integral_constant<int, 1>{});
+}
+
+/// Widens and lays out a panel: row k at to[k step]; columns that do not exist are zero up to `width`.
+template <class P, class T, class W>
+void pack(View<const W, 2> b, T* to, Index step, Index width) {
+  constexpr Index lanes = kLanes<P>;
+  const auto load = [](const W* from) {
+    if constexpr (std::is_same_v<T, W>) {
+      return packet::ploadu<P>(from);
+    } else {
+      alignas(64) T wide[lanes];
+      for (Index l = 0; l < lanes; ++l) wide[l] = widen<T>(from[l]);
+      return packet::pload<P>(wide);
+    }
+  };
+  const Index depth = b.rows(), cols = b.cols(), whole_k = depth / lanes * lanes, whole = cols / lanes * lanes;
+  if (b.stride[1] == 1) {
+    for (Index k = 0; k < depth; ++k) {
+      const W* from = b.data + k * b.stride[0];
+      for (Index j = 0; j < whole; j += lanes) packet::pstoreu(to + k * step + j, load(from + j));
+      for (Index j = whole; j < width; ++j) to[k * step + j] = j < cols ? widen<T>(from[j]) : T(0);
+    }
+    return;
+  }
+  if (b.stride[0] != 1) {  // neither way contiguous, or a single row
+    for (Index k = 0; k < depth; ++k)
+      for (Index j = 0; j < width; ++j) to[k * step + j] = j < cols ? widen<T>(b(k, j)) : T(0);
+    return;
+  }
+  for (Index j = 0; j < whole; j += lanes)
+    for (Index k = 0; k < whole_k; k += lanes) {
+      packet::PacketBlock<P, int(lanes)> block;
+      for (Index l = 0; l < lanes; ++l) block.packet[l] = load(b.data + k + (j + l) * b.stride[1]);
+      packet::ptranspose(block);
+      for (Index l = 0; l < lanes; ++l) packet::pstoreu(to + (k + l) * step + j, block.packet[l]);
+    }
+  for (Index j = whole; j < width; ++j)
+    for (Index k = 0; k < whole_k; ++k) to[k * step + j] = j < cols ? widen<T>(b.data[k + j * b.stride[1]]) : T(0);
+  for (Index k = whole_k; k < depth; ++k)
+    for (Index j = 0; j < width; ++j) to[k * step + j] = j < cols ? widen<T>(b.data[k + j * b.stride[1]]) : T(0);
+}
+
+template <int Packets, class P, class T, class W>
+void panel(View<const T, 2> a, View<const W, 2> b, Finish<T> finish, View<T, 2> c) {
+  constexpr Index width = Packets * kLanes<P>;
+  alignas(64) T packed[kDepth<T> * width];
+  const T* from = packed;
+  Index step = width;
+  bool direct = false;
+  if constexpr (std::is_same_v<T, W>) {  // few rows do not pay for a copy, and narrow panels need none
+    direct = b.stride[1] == 1 && b.cols() == width && (c.rows() <= 2 * kRows || b.stride[0] * Index(sizeof(T)) <= 256);
+    if (direct) from = b.data, step = b.stride[0];
+  }
+  if (!direct) pack<P, T, W>(b, packed, width, width);
+  const bool by_row = a.stride[1] == 1 || a.cols() == 1;
+  by_row ? sweep<true, Packets, P, T>(a, from, step, finish, c) : sweep<false, Packets, P, T>(a, from, step, finish, c);
+}
+
+/// c = alpha a b + beta c;  c may be a transposed view, beta == 0 never reads it.
+template <class T, class W>
+void multiply_tile(T alpha, View<const T, 2> a, View<const W, 2> b, T beta, View<T, 2> c) {
+  using P = Packet<T>;
+  using H = HalfPacket<P>;
+  constexpr Index lanes = kLanes<P>, width = 2 * lanes;
+  Index k = 0;
+  do {
+    const Index depth = std::min(kDepth<T>, a.cols() - k);
+    const Finish<T> finish{alpha, k == 0 ? beta : T(1)};
+    for (Index j = 0; j < c.cols(); j += width) {
+      const Index cols = std::min(width, c.cols() - j);
+      const auto x = a.cols(k, depth);
+      const auto y = b.rows(k, depth).cols(j, cols);
+      const auto z = c.cols(j, cols);
+      if (cols > lanes) {
+        panel<2, P, T, W>(x, y, finish, z);
+      } else if (cols > kLanes<H>) {
+        panel<1, P, T, W>(x, y, finish, z);
+      } else {
+        panel<1, H, T, W>(x, y, finish, z);
+      }
+    }
+    k += depth;
+  } while (k < a.cols());
+}
+
+}  // namespace espalier::inline v0::detail
+
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif

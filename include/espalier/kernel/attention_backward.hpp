@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/kernel/attention.hpp>
+
+namespace espalier::inline v0::kernel {
+
+// Given dy: p is recomputed from lse;  D_t = dy_t·y_t,  ds_ts = p_ts (dy_t·v_s − D_t);
+// dq_t = scale Σ_s ds_ts k_s,  dk_s = scale Σ_t ds_ts q_t,  dv_s = Σ_t p_ts dy_t.             Dao et al. 2022, algorithm 4
+// Launched once over queries (dq) and once over keys (dk, dv), so that every output has one writer.
+template <class T, class A>
+struct CausalAttentionBackward {
+  HeadLayout at;
+  A scale;
+  View<const T, 2> q, k, v;     // as in forward
+  View<const A, 1> mask, seen;  // (groups)  of forward and of backward: ones where it is straight-through
+  View<const T, 2> y;           // (tokens, heads * width)  as forward left it
+  View<const A, 2> lse;         // (tokens, heads)
+  View<const T, 2> dy;          // (tokens, heads * width), not yet masked
+  View<T, 2> dq, dk, dv;        // shapes of q, k, v; overwritten
+  View<A, 2> delta;             // (tokens, heads)  D
+
+  template <class Team>
+  ESPALIER_FN void clear(Team& team, View<T, 2> x) const {
+    for (Index i = 0; i < x.rows(); ++i) team.each(x.cols(), [&](Index j) { x.row(i)[j] = T(0); });
+  }
+};
+
+template <class T, class A>
+struct AttentionBackwardQueries : CausalAttentionBackward<T, A> {
+  /// How many rows to launch: one a tile of queries.
+  ESPALIER_FN Index rows() const { return this->at.batch * this->at.heads * this->at.tiles(); }
+
+  template <class Team>
+  ESPALIER_FN void operator()(Team& team, Index n) const {
+    constexpr Index lanes = HeadLayout::lanes, block = HeadLayout::block;
+    const HeadLayout& o = this->at;
+    const Index tile = n % o.tiles(), h = n / o.tiles() % o.heads, b = n / o.tiles() / o.heads;
+    const Index g = h / o.queries_per_group(), d = o.width, first = b * o.seq, t0 = tile * lanes;
+    const Index count = t0 + lanes < o.seq ? lanes : o.seq - t0, last = t0 + count;
+    const auto out = o.part(this->dq, first + t0, count, h);
+    if (this->seen(g) == A(0)) {
+      this->clear(team, out);
+      for (Index l = 0; l < count; ++l) this->delta(first + t0 + l, h) = A(0);
+      return;
+    }
+    A* const memory = team.template scratch<A>((3 * d + 2 * block + 2) * lanes);
+    const auto qt = matrix(memory, d, lanes), dyt = matrix(qt.row(d), d, lanes), dqt = matrix(dyt.row(d), d, lanes);
+    const auto p = matrix(dqt.row(d), block, lanes), dp = matrix(p.row(block), block, lanes);
+    A *const log_sum = dp.row(block), *const mean = log_sum + lanes;
+    team.copy(o.part(this->q, first + t0, count, h).t(), qt);
+    team.copy(o.part(this->dy, first + t0, count, h).t(), dyt);
+    for (Index l = 0; l < lanes; ++l) log_sum[l] = l < count ? this->lse(first + t0 + l, h) : A(0);
+    team.each(lanes, [&](Index l) { mean[l] = A(0); });
+
+    // p and dp of the keys from s0, zero where a query does not see a key.
+    const auto look = [&](Index s0, Index keys, auto weigh) {
+      team.multiply(o.part(this->k, first + s0, keys, g), View<const A, 2>(qt), A(0), p.rows(0, keys));
+      team.multiply(o.part(this->v, first + s0, keys, g), View<const A, 2>(dyt), A(0), dp.rows(0, keys));
+      CausalTile{keys, s0, t0, true}.each(team, p, [&](Index i, A s, Index l) {
+        return weigh(exp(this->scale * s - log_sum[l]), dp.row(i)[l], l);
+      });
+    };
+    if (this->mask(g) != A(0)) {
+      team.copy(o.part(this->y, first + t0, count, h).t(), dqt);
+      for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { mean[l] += dyt.row(j)[l] * dqt.row(j)[l]; });
+    } else {  // forward has zeroed y, but its gradient is wanted: D_t = Σ_s p_ts dp_ts
+      for (Index s0 = 0; s0 < last; s0 += block)
+        look(s0, s0 + block < last ? block : last - s0, [&](A probability, A slope, Index l) {
+          mean[l] += probability * slope;
+          return probability;
+        });
+    }
+    for (Index l = 0; l < count; ++l) this->delta(first + t0 + l, h) = mean[l];
+    for (Index s0 = 0; s0 < last; s0 += block) {
+      const Index keys = s0 + block < last ? block : last - s0;
+      look(s0, keys, [&](A probability, A slope, Index l) { return probability * (slope - mean[l]); });
+      team.multiply(o.part(this->k, first + s0, keys, g).t(), View<const A, 2>(p.rows(0, keys)),
+                    A(s0 == 0 ? 0.0f : 1.0f), dqt);
+    }
+    for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { dqt.row(j)[l] *= this->scale; });
+    team.copy(View<const A, 2>(dqt.cols(0, count).t()), out);
+  }
+};
+
+template <class T, class A>
+struct AttentionBackwardKeys : CausalAttentionBackward<T, A> {
+  /// How many rows to launch: one a tile of keys.
+  ESPALIER_FN Index rows() const { return this->at.batch * this->at.groups * this->at.tiles(); }
+
+  template <class Team>
+  ESPALIER_FN void operator()(Team& team, Index n) const {
+    constexpr Index lanes = HeadLayout::lanes, block = HeadLayout::block;
+    const HeadLayout& o = this->at;
+    const Index tile = n % o.tiles(), g = n / o.tiles() % o.groups, b = n / o.tiles() / o.groups;
+    const Index per = o.queries_per_group(), d = o.width, first = b * o.seq, s0 = tile * lanes;
+    const Index count = s0 + lanes < o.seq ? lanes : o.seq - s0;
+    const auto dk_out = o.part(this->dk, first + s0, count, g), dv_out = o.part(this->dv, first + s0, count, g);
+    if (this->seen(g) == A(0)) {
+      this->clear(team, dk_out);
+      this->clear(team, dv_out);
+      return;
+    }
+    A* const memory = team.template scratch<A>((4 * d + 2 * block) * lanes);
+    const auto kt = matrix(memory, d, lanes), vt = matrix(kt.row(d), d, lanes), dkt = matrix(vt.row(d), d, lanes),
+               dvt = matrix(dkt.row(d), d, lanes), p = matrix(dvt.row(d), block, lanes),
+               ds = matrix(p.row(block), block, lanes);
+    team.copy(o.part(this->k, first + s0, count, g).t(), kt);
+    team.copy(o.part(this->v, first + s0, count, g).t(), vt);
+    for (Index h = g * per; h < (g + 1) * per; ++h)
+      for (Index t0 = s0; t0 < o.seq; t0 += block) {
+        const Index queries = t0 + block < o.seq ? block : o.seq - t0;
+        const auto qs = o.part(this->q, first + t0, queries, h), dys = o.part(this->dy, first + t0, queries, h);
+        const A beta(h == g * per && t0 == s0 ? 0.0f : 1.0f);
+        team.multiply(qs, View<const A, 2>(kt), A(0), p.rows(0, queries));
+        team.multiply(dys, View<const A, 2>(vt), A(0), ds.rows(0, queries));
+        CausalTile{queries, t0, s0, false}.each(team, p, [&](Index i, A s, Index l) {
+          const A probability = exp(this->scale * s - this->lse(first + t0 + i, h));
+          A& slope = ds.row(i)[l];
+          slope = probability * (slope - this->delta(first + t0 + i, h));
+          return probability;
+        });
+        for (Index i = 0; t0 + i < s0 + lanes && i < queries; ++i)  // keys that a query does not see
+          team.each(lanes - 1 - i, [&](Index l) { ds.row(i)[i + 1 + l] = A(0); });
+        team.multiply(dys.t(), View<const A, 2>(p.rows(0, queries)), beta, dvt);
+        team.multiply(qs.t(), View<const A, 2>(ds.rows(0, queries)), beta, dkt);
+      }
+    for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { dkt.row(j)[l] *= this->scale; });
+    team.copy(View<const A, 2>(dkt.cols(0, count).t()), dk_out);
+    team.copy(View<const A, 2>(dvt.cols(0, count).t()), dv_out);
+  }
+};
+
+}  // namespace espalier::inline v0::kernel
