@@ -37,8 +37,10 @@ class DecoderBlock {
     act.x = x;
     auto a = self_attn.forward(pass, input_layernorm.forward(pass, x, act.input_norm), act.attention, angles);
     pass.device.for_each(a.size(), kernel::Accumulate<T>{x.data, a.data});
+    act.attention.o.y = {};  // overwritten in place
     auto y = mlp.forward(pass, post_attention_layernorm.forward(pass, a, act.middle_norm), act.feed_forward);
     pass.device.for_each(y.size(), kernel::Accumulate<T>{a.data, y.data});
+    act.feed_forward.down.y = {};
     return y;
   }
 

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+#include <espalier/backend/cpu.hpp>
+#include <espalier/prune/importance/magnitude.hpp>
+#include <espalier/prune/importance/taylor.hpp>
+
+#include "gradients.hpp"
+#include "oracle_numbers.hpp"
+#include "scores.hpp"
+
+using namespace espalier;
+using namespace espalier::test;
+
+#define DEVICES Oracle<double>, Cpu<double>
+
+TEST_CASE_TEMPLATE("rows, columns and heads of the LoRA-guided score are the oracle's", Device, DEVICES) {
+  const auto& groups = oracle_numbers()["parallel"]["groups"];
+  const ParallelCase c;
+  for (const auto& [name, importance] : {std::pair{"lora_sq", TaylorImportance{}},
+                                         std::pair{"lora_abs_official", TaylorImportance{.power = Power::abs}}}) {
+    for (const auto& [key, axis, width, normalise] :
+         {std::tuple{"rows_out_channels", Axis::rows, 1, Normalise::none},
+          std::tuple{"cols_in_channels", Axis::columns, 1, Normalise::none},
+          std::tuple{"head_rows_dim2", Axis::rows, 2, Normalise::none},
+          std::tuple{"head_cols_dim2", Axis::columns, 2, Normalise::none},
+          std::tuple{"rows_l2normalised", Axis::rows, 1, Normalise::all},
+          std::tuple{"head_rows_l2normalised", Axis::rows, 2, Normalise::all}}) {
+      CAPTURE(name);
+      CAPTURE(key);
+      Device device;
+      auto model = c.model(device, axis, width);
+      model.loss(c.x, c.y);
+      CHECK(relative_error(unit_scores(model, importance, normalise), numbers(groups[name][key])) <= 1e-12);
+    }
+  }
+}
+
+TEST_CASE("the abs of signed sums, as LLM-Pruner's vectors, is another score: sums of abs are not it") {
+  const auto& groups = oracle_numbers()["parallel"]["groups"];
+  CHECK(relative_error(numbers(groups["lora_abs_official"]["rows_out_channels"]),
+                       numbers(groups["lora_vectorised_abs_of_sum"]["rows_out_channels"])) > 1e-3);
+}
+
+TEST_CASE("with clipping the score is that of clipped gradients; the official preset asks for it, and for abs") {
+  const ParallelCase c;
+  Cpu<double> device;
+  auto model = c.model(device, Axis::rows, 1);
+  model.loss(c.x, c.y);
+  const auto before = unit_scores(model, TaylorImportance{.power = Power::abs});
+  model.run.step.clip = 0.125;
+  CHECK(unit_scores(model, TaylorImportance{.power = Power::abs}) == before);
+  const auto clipped = unit_scores(model, TaylorImportance{}.as_official());
+  for (Index i = 0; i < model.run.arena.size(); ++i) model.run.arena.grad()[i] *= 0.125;
+  CHECK(relative_error(clipped, unit_scores(model, TaylorImportance{.power = Power::abs})) <= 1e-12);
+  CHECK(relative_error(clipped, before) > 0.1);
+}
+
+TEST_CASE("a scaled score is s² times the square, s times the abs") {
+  const ParallelCase c;
+  Cpu<double> device;
+  auto model = c.model(device, Axis::columns, 2);
+  model.loss(c.x, c.y);
+  auto want = unit_scores(model, TaylorImportance{});
+  for (double& x : want) x *= 4;
+  CHECK(relative_error(unit_scores(model, TaylorImportance{.scaled = true}), want) <= 1e-12);
+  want = unit_scores(model, TaylorImportance{.power = Power::abs});
+  for (double& x : want) x *= 2;
+  CHECK(relative_error(unit_scores(model, TaylorImportance{.power = Power::abs, .scaled = true}), want) <= 1e-12);
+}
+
+TEST_CASE_TEMPLATE("magnitude is the sum of abs of the merged weight", Device, DEVICES) {
+  const ParallelCase c;
+  Device device;
+  const auto element = numbers(oracle_numbers()["parallel"]["importance"]["magnitude"]);
+  for (const Axis axis : {Axis::rows, Axis::columns}) {
+    auto model = c.model(device, axis, 2);
+    std::vector<double> want(std::size_t(model.units.units()));
+    for (Index i = 0; i < c.out; ++i)
+      for (Index j = 0; j < c.in; ++j) want[std::size_t(axis == Axis::rows ? i / 2 : j / 2)] += element[std::size_t(i * c.in + j)];
+    CHECK(relative_error(unit_scores(model, MagnitudeImportance{}), want) <= 1e-12);
+  }
+}
+
+TEST_CASE("the LoRA-guided score takes no scratch memory, however large the weight") {
+  for (const Index n : {16, 512}) {
+    Cpu<float> device;
+    Single<Cpu<float>> model(device, n, n, false, {.rank = 2, .alpha = 4}, Axis::rows, 1);
+    Pass<Cpu<float>> pass(model.run.workspace, {});
+    std::vector<float> out(std::size_t(n), 0.f);
+    TaylorImportance{}.score(pass, model.projection, Axis::rows, vector(out.data(), n));
+    TaylorImportance{}.score(pass, model.projection, Axis::columns, vector(out.data(), n));
+    CHECK(model.run.workspace.peak() == 0);
+  }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <cstdint>
+#include <espalier/adapter/low_rank.hpp>
+#include <espalier/core/run_state.hpp>
+#include <espalier/nn/group.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+namespace espalier::test {
+
+/// tests/data/oracle.json, made by tests/python/oracle.py.
+inline const nlohmann::json& oracle_numbers() {
+  static const nlohmann::json numbers = nlohmann::json::parse(std::ifstream(ESPALIER_TEST_DATA "/oracle.json"));
+  return numbers;
+}
+/// A vector or matrix of the file, row by row.
+inline std::vector<double> numbers(const nlohmann::json& x) {
+  std::vector<double> out;
+  for (const auto& row : x) {
+    if (row.is_array()) {
+      for (const auto& v : row) out.push_back(v.get<double>());
+    } else {
+      out.push_back(row.get<double>());
+    }
+  }
+  return out;
+}
+
+template <class T, int R>
+std::vector<double> as_doubles(View<T, R> v) {
+  return std::vector<double>(v.data, v.data + v.size());
+}
+
+/// The generator of the oracle's inputs.                                            Steele, Lea & Flood 2014, SplitMix64
+class SplitMix64 {
+ public:
+  explicit SplitMix64(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next() {
+    std::uint64_t z = state_ += 0x9E3779B97F4A7C15ull;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+    return z ^ (z >> 31);
+  }
+  std::vector<double> uniform(Index n, double low = -1, double high = 1) {
+    std::vector<double> out;
+    for (Index i = 0; i < n; ++i) out.push_back(low + (high - low) * (double(next() >> 11) * 0x1p-53));
+    return out;
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+/// One projection with an adapter as a whole model: the loss is ½ Σ (z − target)² / tokens, and its rows or columns are
+/// the units of one group.
+template <Backend Device>
+class Single {
+ public:
+  using DeviceType = Device;
+  using A = typename Device::Accumulate;
+  using Projection = Linear<Device, LowRankAdapter>;
+
+  Single(Device& device, Index out, Index in, bool bias, const LowRankOptions& adapter, Axis unit_axis, Index unit_width,
+         std::string kind = "channels")
+      : projection(device, in, out, bias, "p", adapter), axis(unit_axis), width(unit_width), run(device),
+        units(device, (unit_axis == Axis::rows ? out : in) / unit_width), kind_(std::move(kind)) {
+    run.arena.bind(device, [this](auto&& f) { for_each_parameter(*this, [&](const auto&, auto& p) { f(p); }); });
+  }
+
+  /// Fills from numbers in the oracle's order.
+  void set(const std::vector<double>& w, const std::vector<double>& a, const std::vector<double>& b,
+           const std::vector<double>& bias) {
+    fill(projection.weight.view().data, w);
+    fill(projection.adapter.a.value.data, a), fill(projection.adapter.b.value.data, b);
+    if (!bias.empty()) fill(projection.bias.view().data, bias);
+  }
+
+  /// Forward and backward, adding to the gradients. `mask`, if any, multiplies z and then dz.
+  double loss(const std::vector<double>& x, const std::vector<double>& target, const std::vector<double>& mask = {}) {
+    const Index in = projection.in(), out = projection.out(), n = Index(x.size()) / in;
+    run.publish();
+    Pass<Device> pass(run.workspace, {1, n}, run.on_device(), true);
+    auto input = pass.matrix(n, in);
+    fill(input.data, x);
+    typename Projection::Activations act;
+    const auto z = projection.forward(pass, input, act);
+    auto dz = pass.matrix(n, out), dx = pass.zeros(n, in);
+    double sum = 0;
+    for (Index t = 0; t < n; ++t)
+      for (Index i = 0; i < out; ++i) {
+        const double m = mask.empty() ? 1.0 : mask[std::size_t(i)];
+        const double e = double(z(t, i)) * m - target[std::size_t(t * out + i)];
+        sum += e * e / 2 / double(n);
+        dz(t, i) = A(e * m / double(n));
+      }
+    projection.backward(pass, dz, act, dx);
+    return sum;
+  }
+  void zero_gradients() {
+    for (Index i = 0; i < run.arena.size(); ++i) run.arena.grad()[i] = 0;
+  }
+
+  template <class F>
+  void groups(F&& f) {
+    f(Group<Device, Projection>{kind_, 0, &units, {{&projection, axis, width}}});
+  }
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    f("p", self.projection);
+  }
+
+  Projection projection;
+  Axis axis;
+  Index width;
+  RunState<Device> run;
+  UnitMask<Device> units;
+
+ private:
+  template <class T>
+  static void fill(T* to, const std::vector<double>& from) {
+    for (std::size_t i = 0; i < from.size(); ++i) to[i] = T(from[i]);
+  }
+  std::string kind_;
+};
+
+/// The parallel case of the oracle: inputs made again, never read.
+struct ParallelCase {
+  static constexpr Index out = 6, in = 8, rank = 2, tokens = 5;
+  std::vector<double> w, a, b, bias, x, y;
+
+  ParallelCase() {
+    SplitMix64 random(20230528);
+    w = random.uniform(out * in);
+    a = random.uniform(rank * in, -0.5, 0.5);
+    b = random.uniform(out * rank, -0.25, 0.25);
+    bias = random.uniform(out, -0.1, 0.1);
+    x = random.uniform(tokens * in);
+    y = random.uniform(tokens * out);
+  }
+  static LowRankOptions adapter() { return {.rank = rank, .alpha = 4}; }
+  template <Backend Device>
+  Single<Device> model(Device& device, Axis axis, Index width) const {
+    Single<Device> m(device, out, in, true, adapter(), axis, width);
+    m.set(w, a, b, bias);
+    return m;
+  }
+};
+
+}  // namespace espalier::test
