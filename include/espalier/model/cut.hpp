@@ -18,7 +18,7 @@ struct CutSide {
 
   Index size(Index all) const { return whole ? all : width; }
 };
-struct Cut {
+struct TensorCut {
   CutSide rows, columns;
 };
 
@@ -64,14 +64,14 @@ class CutPlan {
 
   /// By projection: what is written of it.
   template <class Model>
-  std::map<const void*, Cut> cuts(Model& model) const {
-    std::map<const void*, Cut> all;
+  std::map<const void*, TensorCut> cuts(Model& model) const {
+    std::map<const void*, TensorCut> all;
     model.groups([&](auto&& group) {
       const auto& alive = group.mask->alive();
       const Index width = kinds_.at(group.kind).most;
       if (!group.mask->masked() && width == Index(alive.size())) return;
       for (const auto& slice : group.slices) {
-        Cut& cut = all[slice.projection];
+        TensorCut& cut = all[slice.projection];
         CutSide& side = slice.axis == Axis::rows ? cut.rows : cut.columns;
         side.whole = false, side.width = width * slice.width;
         for (std::size_t u = 0; u < alive.size(); ++u) {

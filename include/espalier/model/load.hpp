@@ -100,32 +100,37 @@ void read_tensor(Device& device, const TensorFiles& files, const std::string& na
 
 }  // namespace detail
 
-/// What is known of a model directory before its weights are read.
+/// What is known of a model directory before its weights are read: config.json and the headers of the weights, the one
+/// held against the other.
 struct ModelFiles {
-  LlamaConfig config;
+  explicit ModelFiles(const std::string& directory) : source(described(directory)), config(configured(source)), tensors(directory) {
+    detail::check_llama_tensors(config, tensors);
+    for (const std::string& name : tensors.names()) source.dtypes.emplace_back(name, tensors.info(name).dtype);
+    for (const SafetensorsFile& file : tensors.files()) source.files.push_back(file.path());
+  }
+
   ModelSource source;
+  LlamaConfig config;
   TensorFiles tensors;
 
-  /// Reads config.json and the headers of the weights, and holds the one against the other.
-  static ModelFiles open(const std::string& directory) {
+ private:
+  static ModelSource described(const std::string& directory) {
     if (!io::is_directory(directory)) fail(Errc::bad_input, "{}: there is no such directory", directory);
-    const std::string path = io::join(directory, "config.json");
-    if (!io::exists(path)) {
+    if (!io::exists(io::join(directory, "config.json"))) {
       fail(Errc::bad_input, "{}: there is no config.json\n  hint: {}", directory,
            io::exists(io::join(directory, "adapter_config.json"))
                ? "this is an adapter: load its base model and then the adapter"
                : "a model directory holds config.json and model.safetensors, as save_pretrained writes them");
     }
-    const json::Value object = json::read_file(io::resolve_inside(directory, "config.json"), std::uint64_t{16} << 20);
-    const LlamaConfig config = read_llama_config(object, path);
-    read_stored_dtype(object, path);
-    ModelFiles files{config, {directory, object, {}, {}}, TensorFiles(directory)};
-    detail::check_llama_tensors(config, files.tensors);
-    for (const std::string& name : files.tensors.names()) {
-      files.source.dtypes.emplace_back(name, files.tensors.info(name).dtype);
-    }
-    for (const SafetensorsFile& file : files.tensors.files()) files.source.files.push_back(file.path());
-    return files;
+    ModelSource source;
+    source.directory = directory;
+    source.config = json::read_file(io::resolve_inside(directory, "config.json"), std::uint64_t{16} << 20);
+    return source;
+  }
+  static LlamaConfig configured(const ModelSource& source) {
+    const std::string path = io::join(source.directory, "config.json");
+    read_stored_dtype(source.config, path);
+    return read_llama_config(source.config, path);
   }
 };
 
@@ -136,7 +141,7 @@ struct ModelFiles {
 template <class Model>
 Model load(typename Model::DeviceType& device, const std::string& directory,
            const typename Model::AdapterOptions& adapter = {}, std::uint64_t seed = 0) {
-  const ModelFiles files = ModelFiles::open(directory);
+  const ModelFiles files(directory);
   Model model(device, files.config, adapter);
   for_each_tensor(model, [&](const std::string& name, auto& tensor) {
     detail::read_tensor(device, files.tensors, name, tensor);

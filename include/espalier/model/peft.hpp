@@ -54,8 +54,8 @@ void save_adapter(Model& model, const std::string& directory, const SaveAdapterO
   json::Value ranks = json::Value::object(), alphas = json::Value::object();
   const LowRankOptions& common = model.adapter;
   for_each_projection(model, [&](const std::string& path, auto& p) {
-    active[path] = p.adapter.active();
-    if (!p.adapter.active()) return;
+    active[path] = p.adapter.present();
+    if (!p.adapter.present()) return;
     LowRankOptions own = common;
     own.rank = p.adapter.rank();
     const double alpha = p.adapter.scale * (own.rank_stabilised ? std::sqrt(double(own.rank)) : double(own.rank));
@@ -126,6 +126,7 @@ void load_adapter(Model& model, const std::string& directory) {
     expected.push_back(name);
   };
   for_each_projection(model, [&](const std::string& path, auto& p) {
+    require(!p.adapter.present() || p.adapter.active(), "{}: the adapter of {} is merged into its weight; unmerge the model first", directory, path);
     if (!config.matches(path)) return;
     const Index rank = config.options_of(path).rank;
     check(std::string(detail::kPeftPrefix) + path + ".lora_A.weight", rank, p.in());
@@ -147,7 +148,7 @@ void load_adapter(Model& model, const std::string& directory) {
       LowRankOptions options = config.options_of(path);
       options.targets.clear();
       fresh = Adapter(device, p.in(), p.out(), path, options);
-      if (p.adapter.active()) fresh.full_in = p.adapter.full_in, fresh.origin = std::move(p.adapter.origin);
+      if (p.adapter.present()) fresh.full_in = p.adapter.full_in, fresh.origin = std::move(p.adapter.origin);
     }
     p.adapter = std::move(fresh);
   });

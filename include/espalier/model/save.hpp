@@ -118,6 +118,14 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
     fail(Errc::unsupported, "{} is no type for weights: F32, BF16, F16 and F64 are", name_of(*options.dtype));
   }
   detail::check_output(directory, options.overwrite, model.source);
+  if (!options.merge) {
+    for_each_projection(model, [&](const std::string& path, auto& p) {
+      if constexpr (requires { p.adapter.merged; }) {
+        require(!p.adapter.merged, "{}: the adapter of {} is merged into its weight, which cannot be written without it; "
+                "unmerge the model first", directory, path);
+      }
+    });
+  }
   CutPlan cut(model);
   SaveReport report;
   report.directory = directory;
@@ -157,7 +165,8 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
     const std::string from = io::resolve_inside(model.source.directory, name);
     io::write_file_atomically(out / name, io::read_file(from, std::uint64_t{1} << 31));
   }
-  PlanFile plan{plan_of(model, options.plan), io::base_name(model.source.directory), "", std::string(name_of(report.layout))};
+  PlanFile plan;
+  plan.plan = plan_of(model, options.plan), plan.source = io::base_name(model.source.directory), plan.layout = name_of(report.layout);
   report.pruned = is_pruned(plan.plan);
   if (report.pruned) {
     plan.sha256 = model.source.sha256();

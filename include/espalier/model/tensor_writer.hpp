@@ -34,7 +34,7 @@ class TensorWriter {
       using T = std::remove_cvref_t<decltype(tensor)>;
       const auto found = projections.find(name);
       Entry entry{&tensor, &TensorWriter::template emit<T>, found == projections.end() ? nullptr : found->second};
-      const Cut* const cut = cut_of(entry);
+      const TensorCut* const cut = cut_of(entry);
       std::vector<Index> shape{cut == nullptr ? tensor.shape(0) : cut->rows.size(tensor.shape(0))};
       if constexpr (rank_of<T> == 2) shape.push_back(cut == nullptr ? tensor.shape(1) : cut->columns.size(tensor.shape(1)));
       specs_.push_back({name, dtype(name), shape});
@@ -58,7 +58,7 @@ class TensorWriter {
 
   template <class T>
   static constexpr int rank_of = std::extent_v<decltype(std::declval<T&>().view().shape)>;
-  const Cut* cut_of(const Entry& entry) const {
+  const TensorCut* cut_of(const Entry& entry) const {
     const auto found = cuts_.find(entry.projection);
     return found == cuts_.end() ? nullptr : &found->second;
   }
@@ -70,8 +70,8 @@ class TensorWriter {
     const Index rows = tensor.shape(0), columns = tensor.size() / rows;
     std::vector<T> numbers(static_cast<std::size_t>(tensor.size()));
     device_->download(tensor.view().data, numbers.data(), tensor.size());
-    Cut cut;
-    if (const Cut* found = cut_of(entry)) cut.rows = found->rows, cut.columns = rank_of<Stored> == 2 ? found->columns : CutSide{};
+    TensorCut cut;
+    if (const TensorCut* found = cut_of(entry)) cut.rows = found->rows, cut.columns = rank_of<Stored> == 2 ? found->columns : CutSide{};
     if constexpr (rank_of<Stored> == 2 && requires { entry.projection->adapter.a; }) {
       if (merge_ && entry.projection != nullptr && entry.projection->adapter.active()) {
         return gather<A>(cut, rows, columns, info.dtype, sink, [&](Index first, Index n, A* out) {
@@ -96,7 +96,7 @@ class TensorWriter {
 
   /// fetch(first, n, out): rows of the tensor as they are. Written: the rows and columns that stay, then zeros.
   template <class T, class Fetch>
-  void gather(const Cut& cut, Index rows, Index columns, Dtype dtype, Sink& sink, Fetch&& fetch) const {
+  void gather(const TensorCut& cut, Index rows, Index columns, Dtype dtype, Sink& sink, Fetch&& fetch) const {
     const Index height = cut.rows.size(rows), width = cut.columns.size(columns);
     const Index step = std::max<Index>(1, (Index{1} << 18) / std::max(columns, width));
     std::vector<T> panel(std::size_t(step * columns)), out;
@@ -126,7 +126,7 @@ class TensorWriter {
 
   Device* device_;
   bool merge_;
-  std::map<const void*, Cut> cuts_;
+  std::map<const void*, TensorCut> cuts_;
   std::map<std::string, Entry, std::less<>> entries_;
   std::vector<TensorSpec> specs_;
 };

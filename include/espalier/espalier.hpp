@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Everything that does not know a device. Add one:  #include <espalier/backend/cpu.hpp>
+#include <espalier/adapter/frozen.hpp>
+#include <espalier/adapter/initialise.hpp>
+#include <espalier/adapter/low_rank.hpp>
+#include <espalier/core/config.hpp>
+#include <espalier/core/error.hpp>
+#include <espalier/data/tokens.hpp>
+#include <espalier/model/llama.hpp>
+#include <espalier/model/llama_config.hpp>
+#include <espalier/model/load.hpp>
+#include <espalier/model/peft.hpp>
+#include <espalier/model/plan_file.hpp>
+#include <espalier/model/save.hpp>
+#include <espalier/nn/merge.hpp>
+#include <espalier/prune/budget.hpp>
+#include <espalier/prune/compact.hpp>
+#include <espalier/prune/importance/full_taylor.hpp>
+#include <espalier/prune/importance/magnitude.hpp>
+#include <espalier/prune/importance/random.hpp>
+#include <espalier/prune/importance/signed_taylor.hpp>
+#include <espalier/prune/importance/taylor.hpp>
+#include <espalier/prune/mask.hpp>
+#include <espalier/prune/pruner.hpp>
+#include <espalier/prune/schedule.hpp>
+#include <espalier/train/adamw.hpp>
+#include <espalier/train/checkpoint.hpp>
+#include <espalier/train/clip.hpp>
+#include <espalier/train/evaluate.hpp>
+#include <espalier/train/learning_rate.hpp>
+#include <espalier/train/trainer.hpp>

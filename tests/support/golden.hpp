@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <espalier/core/batch.hpp>
+#include <espalier/io/safetensors.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace espalier::test {
+
+/// Checkpoints that transformers and peft wrote: see tests/python/make_golden.py.
+inline const char* const golden_cases[] = {
+    "llama-mha",         "llama-gqa",         "llama-gqa-rslora", "llama-mqa",  "llama-bias",    "llama-tied", "llama-head-dim",
+    "llama-rope-linear", "llama-rope-llama3", "llama-v4-config",  "llama-bf16", "llama-sharded", "mistral",    "qwen2",
+    "qwen3"};
+
+inline std::string golden_directory(const std::string& name) { return std::string(ESPALIER_TEST_DATA) + "/hf/" + name; }
+
+/// One case: the tokens that went in, and what transformers and peft made of them.
+struct Golden {
+  explicit Golden(const std::string& name) : directory(golden_directory(name)), file(directory + "/golden.safetensors") {
+    const auto& info = file.info("input_ids");
+    shape = {info.shape[0], info.shape[1]};
+    tokens = integers("input_ids");
+    const auto labels = integers("labels");  // transformers shifts inside the model: what counts is the next label
+    targets.assign(labels.size(), -100);
+    for (Index b = 0; b < shape.batch; ++b)
+      for (Index t = 0; t + 1 < shape.seq; ++t) targets[std::size_t(b * shape.seq + t)] = labels[std::size_t(b * shape.seq + t + 1)];
+  }
+  Batch batch() const { return {tokens, targets, shape}; }
+  std::vector<double> numbers(const std::string& name) const {
+    std::vector<double> x(static_cast<std::size_t>(file.info(name).elements()));
+    file.read_numbers(name, std::span(x));
+    return x;
+  }
+
+  std::string directory;
+  SafetensorsFile file;
+  Shape shape;
+  std::vector<int> tokens, targets;
+
+ private:
+  std::vector<int> integers(const std::string& name) const {
+    std::vector<std::int64_t> x(static_cast<std::size_t>(file.info(name).elements()));
+    file.read(name, std::as_writable_bytes(std::span(x)));
+    return {x.begin(), x.end()};
+  }
+};
+
+/// max |a − b| / max |b|; what is compared with must not be zero.
+template <class T, class U>
+double relative_gap(const std::vector<T>& a, const std::vector<U>& b) {
+  double top = 0, worst = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    top = std::max(top, std::abs(double(b[i])));
+    worst = std::max(worst, i < a.size() ? std::abs(double(a[i]) - double(b[i])) : 1e300);
+  }
+  return a.size() == b.size() && top > 0 && std::isfinite(worst) ? worst / top : 1e300;
+}
+
+}  // namespace espalier::test
