@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdlib>
 #include <espalier/core/config.hpp>
 #include <vector>
 
@@ -33,6 +34,11 @@ struct Pool {
   Index after(Index k) const {
     const Index kept = units - k, next = round > 1 ? (kept - 1) / round * round : kept - 1;
     return next >= std::max<Index>(least, 1) ? units - next : k;
+  }
+  /// The greatest number below k that may leave; k itself when there is none.
+  Index before(Index k) const {
+    const Index kept = units - k, next = std::min(units, round > 1 ? (kept + round) / round * round : kept + 1);
+    return units - next >= already ? units - next : k;
   }
   Index most() const {
     Index k = allowed(units), next = after(k);
@@ -84,6 +90,21 @@ inline std::vector<Index> spend(const std::vector<Pool>& pools, Index parameters
         k[p] = next, left -= price, moved = true;
     }
   }
+  // Still too little, and no fine step is left to take: one coarse step too many, and fine ones back.
+  for (const std::size_t p : order)
+    if (const Index price = (pools[p].after(k[p]) - k[p]) * pools[p].cost; price > 0 && left > 0) {
+      std::vector<Index> other = k;
+      Index over = price - left;
+      other[p] = pools[p].after(k[p]);
+      for (bool moved = true; moved;) {
+        moved = false;
+        for (auto q = order.rbegin(); q != order.rend(); ++q) {
+          const Index back = pools[*q].before(other[*q]), refund = (other[*q] - back) * pools[*q].cost;
+          if (*q != p && refund > 0 && refund <= 2 * over) other[*q] = back, over -= refund, moved = true;
+        }
+      }
+      if (std::abs(over) < left) k = other, left = -over;
+    }
   return k;
 }
 
