@@ -134,7 +134,8 @@ class AdapterConfig {
                                          "target_modules", "exclude_modules", "layers_to_transform", "rank_pattern", "alpha_pattern"};
     constexpr std::string_view harmless[] = {"peft_version", "task_type", "revision", "inference_mode", "auto_mapping",
                                              "megatron_core", "qalora_group_size", "runtime_config", "ensure_weight_tying"};
-    for (const auto& [key, value] : in.object().members()) {
+    for (const auto& [name, value] : in.object().members()) {
+      const std::string& key = name;  // clang 14 captures no structured bindings
       const auto among = [&](const auto& keys) { return std::find(std::begin(keys), std::end(keys), key) != std::end(keys); };
       if (among(read) || among(harmless) || off(value)) continue;
       if (key == "bias" && value == json::Value("none")) continue;
