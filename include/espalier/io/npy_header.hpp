@@ -34,10 +34,10 @@ struct NpyHeader {
     if (file.size() < 12) refuse(file, "it is too short");
     file.read_at(0, bytes);
     if (std::string_view(reinterpret_cast<const char*>(start), 6) != "\x93NUMPY") refuse(file, "it does not begin with \\x93NUMPY");
-    const unsigned major = start[6];
-    if (major < 1 || major > 3 || start[7] != 0) refuse(file, format("its format version {}.{} is unknown", major, int(start[7])));
+    const unsigned version = start[6];
+    if (version < 1 || version > 3 || start[7] != 0) refuse(file, format("its format version {}.{} is unknown", version, int(start[7])));
     std::uint64_t length = start[8] | std::uint64_t{start[9]} << 8, begin = 10;
-    if (major > 1) length |= std::uint64_t{start[10]} << 16 | std::uint64_t{start[11]} << 24, begin = 12;
+    if (version > 1) length |= std::uint64_t{start[10]} << 16 | std::uint64_t{start[11]} << 24, begin = 12;
     if (length > (1u << 20) || length > file.size() - begin) refuse(file, format("its header of {} bytes is cut off", length));
     std::string text(length, '\0');
     file.read_at(begin, std::as_writable_bytes(std::span(text.data(), text.size())));
@@ -60,7 +60,7 @@ struct NpyHeader {
     }
     width = unsigned(descr[2] - '0');
     if (fortran_order && shape.size() > 1) {
-      fail(Errc::unsupported, "{}: column-major order; save numpy.ascontiguousarray(array)", file.path());
+      fail(Errc::unsupported, "{}: column-version order; save numpy.ascontiguousarray(array)", file.path());
     }
     std::uint64_t bytes = width;
     for (const Index extent : shape) {

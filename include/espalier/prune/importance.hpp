@@ -22,9 +22,9 @@ enum class Needs {
 /// and `A finish(A sum, Index passes) const`, what becomes of the sum over one projection's part of a unit. A score that
 /// knows units only has `void score_units(Pass<Device>&, const Group&, Index number, const int* origin, View<A, 1> out)`.
 /// Settings are told to whoever asks: settings(f) calls f(name, value) with strings.
-template <class I>
-concept Importance = std::is_trivially_copyable_v<I> && requires(const I& importance) {
-  { I::needs } -> std::convertible_to<Needs>;
+template <class Score>
+concept Importance = std::is_trivially_copyable_v<Score> && requires(const Score& importance) {
+  { Score::needs } -> std::convertible_to<Needs>;
   { importance.finish(1.0, Index{1}) } -> std::convertible_to<double>;
   importance.settings([](const auto&, const auto&) {});
 };
