@@ -129,21 +129,21 @@ struct NpyHeader {
       refuse(file, "fortran_order is neither True nor False");
     }
     std::vector<Index> tuple() {
-      std::vector<Index> shape;
+      std::vector<Index> extents;
       expect('(');
       while (!next(')')) {
         blank();
         Index extent = -1;
         const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), extent);
-        if (error != std::errc() || extent < 0 || shape.size() == 8) refuse(file, "its shape is not up to 8 numbers");
+        if (error != std::errc() || extent < 0 || extents.size() == 8) refuse(file, "its shape is not up to 8 numbers");
         rest.remove_prefix(std::size_t(end - rest.data()));
-        shape.push_back(extent);
+        extents.push_back(extent);
         if (!next(',')) {
           expect(')');
           break;
         }
       }
-      return shape;
+      return extents;
     }
   };
 };
