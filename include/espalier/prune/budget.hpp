@@ -77,16 +77,13 @@ inline std::vector<Index> spend(const std::vector<Pool>& pools, Index parameters
   // What jumps together at this share, one pool at a time while it fits.
   for (const std::size_t p : order)
     if (const Index price = (top[p] - k[p]) * pools[p].cost; price > 0 && price <= left) k[p] = top[p], left -= price;
+  const Index finest = order.empty() ? 0 : pools[order.back()].cost * pools[order.back()].round;
   // Then one unit at a time in turn; only the finest step may overshoot, to the nearest.
   for (bool moved = true; moved;) {
     moved = false;
-    Index finest = 0;
-    for (std::size_t p = 0; p < pools.size(); ++p)
-      if (const Index price = (pools[p].after(k[p]) - k[p]) * pools[p].cost; price > 0 && (finest == 0 || price < finest))
-        finest = price;
     for (const std::size_t p : order) {
       const Index next = pools[p].after(k[p]), price = (next - k[p]) * pools[p].cost;
-      if (price > 0 && (price <= left || (price == finest && price <= 2 * left)))
+      if (price > 0 && price <= (price <= finest ? 2 * left : left))
         k[p] = next, left -= price, moved = true;
     }
   }

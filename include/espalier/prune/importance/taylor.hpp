@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/core/error.hpp>
+#include <espalier/kernel/taylor_tiles.hpp>
 #include <espalier/prune/importance.hpp>
 
 namespace espalier::inline v0 {
@@ -25,7 +26,13 @@ struct TaylorImportance {
       const kernel::TaylorElement<typename Projection::W, A> element{
           detail::effective_weight(p), adapter.b.grad,      adapter.a.grad, A(eta), A(scaled ? adapter.scale : 1.0), power,
           clipped ? pass.state : nullptr};
-      detail::add_scores(pass.device, element, p.out(), p.in(), axis, out);
+      if (axis == Axis::rows) {
+        const kernel::TaylorRows<typename Projection::W, A> rows{{element, out}};
+        pass.device.for_each_row(rows.blocks(), rows);
+      } else {
+        const kernel::TaylorColumns<typename Projection::W, A> columns{{element, out}};
+        pass.device.for_each_row(columns.blocks(), columns);
+      }
     }
   }
   template <class A>
