@@ -196,22 +196,13 @@ class SafetensorsHeaderReader {
         refuse(SafetensorsError::invalid_offset, "tensor {} begins at {}, the one before it ends at {}", shown, tensor.offset, end);
       }
       end += tensor.bytes;  // both ends were read as 64-bit numbers: this cannot overflow
-      std::uint64_t bits = 1;
-      const auto times = [&](std::uint64_t factor) {
-        if (__builtin_mul_overflow(bits, factor, &bits)) {
-          refuse(SafetensorsError::validation_overflow, "the size of tensor {} does not fit 64 bits", shown);
-        }
-      };
-      for (const Index extent : tensor.shape) {
-        times(static_cast<std::uint64_t>(extent));
-        if (bits >> 63 != 0) times(2);  // elements are counted in 63 bits
+      const auto bits = stored_bits(tensor.dtype, tensor.shape);
+      if (!bits) refuse(SafetensorsError::validation_overflow, "the size of tensor {} does not fit 64 bits", shown);
+      if (*bits % 8 != 0) {
+        refuse(SafetensorsError::misaligned, "tensor {} fills {} bits, not a whole number of bytes", shown, *bits);
       }
-      times(static_cast<std::uint64_t>(bits_of(tensor.dtype)));
-      if (bits % 8 != 0) {
-        refuse(SafetensorsError::misaligned, "tensor {} fills {} bits, not a whole number of bytes", shown, bits);
-      }
-      if (bits / 8 != tensor.bytes) {
-        refuse(SafetensorsError::size_mismatch, "tensor {} needs {} bytes and has {}", shown, bits / 8, tensor.bytes);
+      if (*bits / 8 != tensor.bytes) {
+        refuse(SafetensorsError::size_mismatch, "tensor {} needs {} bytes and has {}", shown, *bits / 8, tensor.bytes);
       }
     }
     const std::uint64_t given = file_size_ - header_.data_begin;

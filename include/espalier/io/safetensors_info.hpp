@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,6 +52,18 @@ class MalformedSafetensors : public Error {
  private:
   SafetensorsError reason_;
 };
+
+/// Bits of a tensor; nothing if an extent is negative, if the elements do not fit 63 bits or the bits 64. The product is
+/// taken from left to right, so that a zero does not excuse what overflowed before it: as the reference does.
+inline std::optional<std::uint64_t> stored_bits(Dtype dtype, const std::vector<Index>& shape) {
+  Index elements = 1;
+  for (const Index extent : shape) {
+    if (extent < 0 || __builtin_mul_overflow(elements, extent, &elements)) return std::nullopt;
+  }
+  std::uint64_t bits = 0;
+  const bool overflow = __builtin_mul_overflow(static_cast<std::uint64_t>(elements), static_cast<std::uint64_t>(bits_of(dtype)), &bits);
+  return overflow ? std::nullopt : std::optional(bits);
+}
 
 struct TensorInfo {
   std::string name;

@@ -58,14 +58,11 @@ inline SafetensorsLayout lay_out_safetensors(const std::vector<TensorSpec>& spec
     json += '}';
   }
   for (TensorInfo& tensor : tensors) {
-    std::uint64_t bits = static_cast<std::uint64_t>(bits_of(tensor.dtype));
-    for (const Index extent : tensor.shape) {
-      const bool overflow = extent < 0 || __builtin_mul_overflow(bits, static_cast<std::uint64_t>(extent), &bits);
-      require(!overflow, "tensor {}: its shape is negative or does not fit 64 bits", printable(tensor.name));
-    }
-    require(bits % 8 == 0, "tensor {}: {} bits are not a whole number of bytes", printable(tensor.name), bits);
+    const auto bits = stored_bits(tensor.dtype, tensor.shape);
+    require(bits.has_value(), "tensor {}: its shape is negative or does not fit 64 bits", printable(tensor.name));
+    require(*bits % 8 == 0, "tensor {}: {} bits are not a whole number of bytes", printable(tensor.name), *bits);
     tensor.offset = layout.bytes;
-    tensor.bytes = bits / 8;
+    tensor.bytes = *bits / 8;
     layout.bytes += tensor.bytes;
     comma();
     json::append_string(json, tensor.name);
