@@ -81,12 +81,14 @@ bool consistent(std::string_view whole) {
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") continue;
     if (!entry.is_object() || entry.size() != 3 || !entry["dtype"].is_string() || !bits.contains(entry["dtype"])) return false;
-    Wide size = bits.at(entry["dtype"]);
+    Wide size = 1;
     for (const auto& extent : entry["shape"]) {
       if (!extent.is_number_unsigned()) return false;
       size *= extent.get<std::uint64_t>();
       if (size >> 64 != 0) return false;
     }
+    size *= bits.at(entry["dtype"]);
+    if (size >> 64 != 0) return false;
     const auto& offsets = entry["data_offsets"];
     if (offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) return false;
     parts.emplace_back(offsets[0].get<std::uint64_t>(), offsets[1].get<std::uint64_t>());
