@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The command line tool, hardened: it reads files that strangers made.
-file(GLOB tool_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tools/*.cpp")
+file(GLOB tool_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tools/*.cpp"
+     "${PROJECT_SOURCE_DIR}/tools/verbs/*.cpp")
 list(SORT tool_sources)
 if(NOT tool_sources)
   message(STATUS "espalier: no tools/*.cpp yet, the tool is left out")

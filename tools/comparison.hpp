@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <cstdint>
+#include <espalier/io/json.hpp>
+#include <string>
+#include <vector>
+
+#include "engine.hpp"
+#include "settings.hpp"
+#include "table.hpp"
+
+namespace espalier::tool {
+
+/// One model, counted and measured. What was not measured stays zero and is not shown.
+struct Measured {
+  std::string name;
+  Facts facts;
+  std::uint64_t file_bytes = 0;  ///< of its weight files, as they lie on disk
+  Evaluation evaluation;
+  double latency = 0;  ///< seconds: median of forward runs
+
+  json::Value json() const;
+};
+
+/// Models side by side; the change is that of the second from the first.
+Table comparison(const std::vector<Measured>& models);
+/// The change in words for each row.
+std::vector<std::string> changes(const Measured& before, const Measured& after);
+
+/// Size of the weight files of a directory.
+std::uint64_t weight_bytes(const std::string& directory);
+
+/// Median seconds of `runs` forward runs of each model, in turn, so that what else the machine does meets all alike.
+std::vector<double> latencies(const std::vector<Engine*>& models, const std::vector<int>& tokens, Index runs);
+
+/// The first `length` tokens of a text, repeated if it is shorter.
+std::vector<int> sample(const Tokens& tokens, Index length);
+
+EvaluateOptions evaluation_of(const Settings& settings);
+/// How perplexity and latency were taken, in words.
+std::string perplexity_protocol(const Settings& settings, const std::string& source);
+std::string latency_protocol(const Settings& settings);
+
+}  // namespace espalier::tool

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/core/visit.hpp>
+
+#include "facts.hpp"
+
+namespace espalier::tool {
+
+/// Counts a model on any device, one without memory included.
+template <class Model>
+Facts facts_of(Model& model) {
+  Facts f;
+  f.parameters = count_parameters(model);
+  f.trainable = count_trainable(model);
+  for_each_projection(model, [&](const std::string&, auto& p) { f.macs += p.weight.size(); });
+  f.macs += model.config.vocab * model.config.hidden;
+  f.vocab = model.config.vocab, f.hidden = model.config.hidden, f.layers = model.config.layers;
+  f.max_positions = model.config.max_positions;
+  model.groups([&](auto&& g) {
+    const auto& mask = *g.mask;
+    KeptUnits units{mask.full(), {}};
+    for (std::size_t u = 0; u < mask.alive().size(); ++u)
+      if (mask.alive()[u] != 0) units.kept.push_back(mask.origin()[u]);
+    f.groups.push_back({g.kind, g.layer, mask.full(), Index(units.kept.size()), g.cost()});
+    if (f.pictured.empty() || f.pictured.back().layer != g.layer) f.pictured.push_back({g.layer, {}, {}});
+    (g.kind == "heads" ? f.pictured.back().heads : f.pictured.back().channels) = units;
+  });
+  return f;
+}
+
+}  // namespace espalier::tool

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/adapter/low_rank.hpp>
+#include <espalier/data/tokens.hpp>
+#include <espalier/io/dtype_names.hpp>
+#include <espalier/prune/options.hpp>
+#include <espalier/prune/plan.hpp>
+#include <espalier/prune/report.hpp>
+#include <espalier/train/observer.hpp>
+#include <espalier/train/trainer_options.hpp>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "any_schedule.hpp"
+#include "facts.hpp"
+
+namespace espalier::tool {
+
+/// How frozen weights lie in memory. The one choice that the tool makes by type.
+enum class Storage { fp32, bf16 };
+
+/// What to train, and what to prune while training; plain data.
+struct FitPlan {
+  AdamWOptions adamw;
+  BatchOptions batches;
+  TrainerOptions trainer;  ///< the rate's steps are filled in
+  bool prune = false;
+  std::string criterion = "lora", power = "square";
+  std::uint64_t seed = 0;
+  bool recompute = false;
+  double warmup_share = 0;  ///< of the rate: share of the steps; 0: trainer.rate.warmup says
+  double ema = 0.9, warmup = 0.1, cooldown = 0.1, sparsity = 0.5;
+  bool linear = false;
+  PrunerOptions pruner;
+  std::string resume;    ///< folder whose newest good checkpoint is taken up; empty: start anew
+  std::string interrupt_to;  ///< folder for a checkpoint when somebody asks to stop
+};
+
+/// Whoever follows a run. stop() is asked after every step.
+class Follower {
+ public:
+  virtual ~Follower() = default;
+  virtual void started(Index steps, Index from, AnySchedule schedule, Index prunable) = 0;
+  virtual void on_step(const StepReport&) = 0;
+  virtual void on_evaluation(const EvaluationReport&) = 0;
+  virtual void on_checkpoint(const CheckpointReport&) = 0;
+  virtual void note(const std::string&) = 0;
+  virtual bool stop() = 0;
+};
+
+struct FitResult {
+  TrainingSummary summary;
+  std::optional<PruneReport> pruned;
+  std::optional<Plan> plan;
+  std::string checkpoint;  ///< where it was interrupted
+};
+
+struct Written {
+  std::string layout;
+  Index parameters = 0;
+  std::uint64_t bytes = 0;
+  std::vector<std::string> notes;
+};
+
+/// A model whose types have been chosen. The only place where the tool's verbs and the library's templates meet: a call
+/// is a whole run, evaluation or file, so that being virtual costs nothing.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual Storage storage() const = 0;
+  virtual Facts facts() = 0;
+  virtual std::string source_hash() = 0;
+  virtual Evaluation evaluate(const Tokens&, const EvaluateOptions&) = 0;
+  virtual double forward_seconds(std::span<const int> tokens, Shape shape) = 0;  ///< of one forward run
+  virtual std::vector<float> logits(std::span<const int> tokens, Shape shape) = 0;
+  virtual FitResult fit(const FitPlan&, const TokenFile&, Follower&) = 0;
+  /// Scores of every unit without training, for criteria that need the weights alone.
+  virtual Plan choose_now(const FitPlan&) = 0;
+  virtual void merge() = 0;                  ///< W0 + s B A
+  virtual void compact() = 0;                ///< masked units leave
+  virtual void round(Dtype dtype) = 0;       ///< numbers become what a file of this type can hold
+  virtual Written save(const std::string& directory, const std::string& layout, std::optional<Dtype>, bool overwrite, const Plan*) = 0;
+  virtual void load_adapter(const std::string& directory) = 0;
+  virtual void save_adapter(const std::string& directory, bool overwrite) = 0;
+};
+
+/// The checkpoint's own storage, unless --weights says otherwise.
+Storage storage_for(const std::string& directory, const std::string& weights);
+/// The number format in which a checkpoint stores its embedding.
+Dtype stored_dtype(const std::string& directory);
+
+std::unique_ptr<Engine> open_fp32(const std::string& directory, const LowRankOptions&, std::uint64_t seed);
+std::unique_ptr<Engine> open_bf16(const std::string& directory, const LowRankOptions&, std::uint64_t seed);
+inline std::unique_ptr<Engine> open_engine(Storage storage, const std::string& directory, const LowRankOptions& options,
+                                           std::uint64_t seed = 0) {
+  return storage == Storage::bf16 ? open_bf16(directory, options, seed) : open_fp32(directory, options, seed);
+}
+
+/// Options that give no projection an adapter.
+inline LowRankOptions no_adapters() {
+  LowRankOptions none;
+  none.rank = 1, none.targets = {"\n"};
+  return none;
+}
+
+}  // namespace espalier::tool

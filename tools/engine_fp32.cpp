@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+#include "engine_of.hpp"
+
+namespace espalier::tool {
+
+std::unique_ptr<Engine> open_fp32(const std::string& directory, const LowRankOptions& options, std::uint64_t seed) {
+  return std::make_unique<EngineOf<float>>(directory, options, seed);
+}
+
+}  // namespace espalier::tool

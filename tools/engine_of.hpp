@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <espalier/adapter/initialise.hpp>
+#include <espalier/backend/cpu.hpp>
+#include <espalier/model/load.hpp>
+#include <espalier/model/peft.hpp>
+#include <espalier/model/save.hpp>
+#include <espalier/nn/merge.hpp>
+#include <espalier/prune/compact.hpp>
+#include <espalier/prune/importance/full_taylor.hpp>
+#include <espalier/prune/importance/magnitude.hpp>
+#include <espalier/prune/importance/random.hpp>
+#include <espalier/prune/importance/signed_taylor.hpp>
+#include <espalier/prune/importance/taylor.hpp>
+#include <espalier/prune/pruner.hpp>
+#include <espalier/train/trainer.hpp>
+#include <type_traits>
+
+#include "count_facts.hpp"
+#include "engine.hpp"
+
+namespace espalier::tool {
+
+/// The engine for one type of stored weights. Instantiated once per type, in a file of its own.
+template <class Weight>
+class EngineOf final : public Engine {
+ public:
+  using Device = Cpu<float, Weight>;
+  using Model = Llama<Device, LowRankAdapter>;
+
+  EngineOf(const std::string& directory, const LowRankOptions& options, std::uint64_t seed)
+      : directory_(directory), model_(espalier::load<Model>(device_, directory, options, seed)) {}
+
+  Storage storage() const override { return std::is_same_v<Weight, float> ? Storage::fp32 : Storage::bf16; }
+  Facts facts() override { return facts_of(model_); }
+  std::string source_hash() override { return model_.source.sha256(); }
+
+  Evaluation evaluate(const Tokens& tokens, const EvaluateOptions& o) override {
+    tokens.check(model_.config.vocab);
+    return espalier::evaluate(model_, tokens, o);
+  }
+  double forward_seconds(std::span<const int> tokens, Shape shape) override {
+    const std::vector<int> nothing(tokens.size(), -100);
+    const auto begin = std::chrono::steady_clock::now();
+    static_cast<void>(double(model_.evaluate({tokens, std::span<const int>(nothing), shape, 1.0})));
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+  std::vector<float> logits(std::span<const int> tokens, Shape shape) override { return model_.logits(tokens, shape); }
+
+  FitResult fit(const FitPlan& p, const TokenFile& data, Follower& follower) override {
+    model_.recompute = p.recompute;
+    AdamW<Model> optimizer(model_, p.adamw);
+    Batches batches = data.batches(p.batches);
+    if (!p.prune) {
+      NoPruner none;
+      return run(p, optimizer, none, batches, follower, {});
+    }
+    const auto schedule = AnySchedule::over(batches.steps(), p.sparsity, p.warmup, p.cooldown, p.linear);
+    FitResult result;
+    with_importance(p, [&](auto importance) {
+      Pruner pruner(model_, importance, EMAMask{.decay = p.ema}, schedule, p.pruner);
+      result = run(p, optimizer, pruner, batches, follower, schedule);
+      result.pruned = pruner.report(), result.plan = pruner.plan();
+      for (const std::string& warning : pruner.warnings()) follower.note(warning);
+    });
+    return result;
+  }
+
+  Plan choose_now(const FitPlan& p) override {
+    Plan plan;
+    with_importance(p, [&](auto importance) {
+      if constexpr (decltype(importance)::needs == Needs::nothing) {
+        PrunerOptions options = p.pruner;
+        options.every = 1;
+        Pruner pruner(model_, importance, EMAMask{.decay = 0}, AnySchedule{0, 1, p.sparsity, 0, true}, options);
+        pruner.step();
+        plan = pruner.plan();
+      } else {
+        fail(Errc::usage, "--criterion {} needs gradients: a plan without training has --criterion magnitude or random", p.criterion);
+      }
+    });
+    return plan;
+  }
+
+  void merge() override { espalier::merge(model_); }
+  void compact() override { espalier::compact(model_); }
+
+  void round(Dtype dtype) override {
+    for_each_tensor(model_, [&](const std::string&, auto& tensor) {
+      auto* const numbers = tensor.view().data;
+      for (Index i = 0; i < tensor.size(); ++i) {
+        using T = std::remove_cvref_t<decltype(numbers[i])>;
+        const float x = float(numbers[i]);
+        if (dtype == Dtype::bf16) numbers[i] = T(float(BFloat16(x)));
+        if (dtype == Dtype::f16) numbers[i] = T(float(Half(x)));
+      }
+    });
+  }
+
+  Written save(const std::string& directory, const std::string& layout, std::optional<Dtype> dtype, bool overwrite,
+               const Plan* plan) override {
+    SaveOptions o;
+    o.layout = layout == "uniform" ? Layout::uniform : layout == "padded" ? Layout::padded : Layout::automatic;
+    o.dtype = dtype, o.overwrite = overwrite, o.plan = plan;
+    const SaveReport r = espalier::save(model_, directory, o);
+    return {std::string(name_of(r.layout)), r.parameters, r.bytes, r.notes};
+  }
+  void load_adapter(const std::string& directory) override { espalier::load_adapter(model_, directory); }
+  void save_adapter(const std::string& directory, bool overwrite) override {
+    espalier::save_adapter(model_, directory, {.overwrite = overwrite});
+  }
+
+ private:
+  template <class F>
+  static void with_importance(const FitPlan& p, F&& f) {
+    const Power power = p.power == "abs" ? Power::abs : Power::square;
+    if (p.criterion == "lora") return f(TaylorImportance{.power = power});
+    if (p.criterion == "full") return f(FullTaylorImportance{.power = power});
+    if (p.criterion == "signed") return f(SignedTaylorImportance{.power = power});
+    if (p.criterion == "magnitude") return f(MagnitudeImportance{});
+    f(RandomImportance{.seed = p.seed});
+  }
+
+  template <class Pruner>
+  FitResult run(const FitPlan& p, AdamW<Model>& optimizer, Pruner& pruner, const Batches& batches, Follower& follower,
+                AnySchedule schedule) {
+    TrainerOptions options = p.trainer;
+    options.rate.steps = batches.steps();
+    if (p.warmup_share > 0) options.rate.warmup = Index(p.warmup_share * double(batches.steps()) + 0.5);
+    const std::string periodic = options.checkpoints;
+    if (!p.resume.empty()) options.checkpoints = p.resume;
+    Trainer trainer(model_, optimizer, pruner, batches, options);
+    Index from = 0;
+    if (!p.resume.empty()) {
+      const auto resumed = trainer.resume();
+      if (!resumed) fail(Errc::bad_input, "{}: there is no checkpoint to go on from", p.resume);
+      for (const std::string& note : resumed->notes) follower.note(note);
+      from = resumed->step;
+    }
+    trainer.options.checkpoints = periodic;
+    Index prunable = 0;
+    if constexpr (!std::is_same_v<Pruner, NoPruner>) prunable = pruner.report().prunable;
+    follower.started(trainer.steps(), from, schedule, prunable);
+    struct Relay {
+      Follower& follower;
+      Trainer<Model, Pruner>& trainer;
+      void on_step(const StepReport& r) {
+        follower.on_step(r);
+        if (follower.stop()) trainer.stop();
+      }
+      void on_evaluation(const EvaluationReport& r) { follower.on_evaluation(r); }
+      void on_prune(const PruneReportLine&) {}
+      void on_checkpoint(const CheckpointReport& r) { follower.on_checkpoint(r); }
+    } relay{follower, trainer};
+    FitResult result;
+    result.summary = trainer.run(relay);
+    if (result.summary.stopped) {
+      trainer.options.checkpoints = p.interrupt_to;
+      result.checkpoint = trainer.save();
+    }
+    return result;
+  }
+
+  std::string directory_;
+  Device device_;
+  Model model_;
+};
+
+}  // namespace espalier::tool

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+#include "fit_run.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "data.hpp"
+#include "interrupt.hpp"
+#include "numbers.hpp"
+#include "options_table.hpp"
+#include "requests.hpp"
+#include "threads.hpp"
+#include "trouble.hpp"
+
+namespace espalier::tool {
+
+std::string settings_table(const Request& request) {
+  const auto pairs = shown_settings(request);
+  Table table;
+  table.left = true;
+  const std::size_t half = (pairs.size() + 1) / 2;
+  for (std::size_t i = 0; i < half; ++i) {
+    std::vector<std::string> row{"  " + pairs[i].first, pairs[i].second};
+    if (i + half < pairs.size()) row.push_back("   " + pairs[i + half].first), row.push_back(pairs[i + half].second);
+    table.rows.push_back(row);
+  }
+  std::string text = table.text();
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+FitRun::FitRun(const Request& request, const Console& console)
+    : request_(request), console_(console), directory_(request.settings.out), record_(request) {
+  const Settings& s = request.settings;
+  if (s.resume.empty()) check_output(s.out, s.overwrite, {s.model, s.data, s.val, s.adapter, s.config});
+  if (s.data.empty()) throw Trouble{Errc::usage, "-d FILE is missing: what should it learn from?", "", "token ids (.bin, .npy, .jsonl), or text for a model of bytes"};
+  use_threads(s.threads);
+  const auto whole = within("--data", "", [&] { return std::make_unique<TokenFile>(read_data(s.data)); });
+  if (s.val.empty()) {
+    auto [first, last] = within("--data", "give a --val file", [&] { return whole->split(0.1); });
+    data_ = std::make_unique<TokenFile>(first), val_ = std::make_unique<TokenFile>(last);
+    val_source_ = "the last 10 % of " + s.data;
+  } else {
+    data_ = std::make_unique<TokenFile>(*whole);
+    val_ = within("--val", "", [&] { return std::make_unique<TokenFile>(read_data(s.val)); });
+    val_source_ = s.val;
+  }
+  storage_ = storage_for(s.model, s.weights);
+  engine_ = open_engine(storage_, s.model, adapter_options(s), std::uint64_t(s.seed));
+  if (!s.adapter.empty()) within("--adapter", "", [&] { engine_->load_adapter(s.adapter); });
+  dense_ = engine_->facts();
+  if (dense_.trainable == 0) {
+    throw Trouble{Errc::usage, "no linear map of the model is named by --targets", "--targets", "e.g. q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"};
+  }
+  within("--data", "", [&] { data_->check(dense_.vocab); });
+  within("--val", "", [&] { val_->check(dense_.vocab); });
+
+  plan_ = fit_plan(request, s.out);
+  plan_.trainer.validation = *val_;
+  plan_.trainer.evaluate = evaluation_of(s);
+  const Batches batches = within("--data", "", [&] { return data_->batches(plan_.batches); });
+  steps_ = batches.steps();
+  if (s.steps == 0) {
+    steps_ = std::max<Index>(1, Index(std::llround(s.epochs * double(batches.windows()) / double(s.batch * s.accumulate))));
+    plan_.batches.steps = steps_;
+  }
+  record_.data("data", *data_);
+  record_.data("val", *val_);
+  record_.set("model", json::Value::object({{"directory", s.model}, {"sha256", engine_->source_hash()}}));
+
+  console_.say(console_.bold("espalier " + words_of(request.verb).name) + "  " + s.model + (s.out.empty() ? "" : " -> " + s.out));
+  console_.say(settings_table(request));
+  console_.say(trainable_line(dense_.trainable, dense_.parameters));
+  console_.say(format("{} steps of {} tokens: {} epochs of {}; held out: {}", steps_, with_commas(s.batch * s.accumulate * s.seq_len),
+                      fixed(batches.epochs(steps_), 2), s.data, val_source_));
+}
+
+json::Value FitRun::forecast() const {
+  return json::Value::object({{"dry_run", true},
+                              {"parameters", dense_.parameters},
+                              {"trainable", dense_.trainable},
+                              {"steps", steps_},
+                              {"tokens_per_step", request_.settings.batch * request_.settings.accumulate * request_.settings.seq_len},
+                              {"weights", storage_ == Storage::bf16 ? "bf16" : "fp32"},
+                              {"settings", settings_json(request_)}});
+}
+
+bool FitRun::fit() {
+  const Settings& s = request_.settings;
+  if (s.resume.empty()) directory_.open(s.overwrite);
+  directory_.write("run.json", record_.text("running"));
+  log_ = std::make_unique<RunLog>(console_, directory_ / "metrics.jsonl", s.log_every, dense_.parameters, plan_.prune);
+  const Interruptible interruptible;
+  try {
+    before_ = engine_->evaluate(val_->tokens(), evaluation_of(s));
+    if (s.resume.empty()) log_->on_evaluation({0, before_});
+    result_ = engine_->fit(plan_, *data_, *log_);
+    log_->finish();
+  } catch (...) {
+    log_->finish();
+    directory_.write("run.json", record_.text("failed"));
+    throw;
+  }
+  if (!result_.summary.stopped) {
+    if (result_.summary.skipped > 0) console_.warn(format("{} steps were skipped because their gradients were not finite", result_.summary.skipped));
+    if (s.save_every == 0) directory_.remove_checkpoints();
+    return true;
+  }
+  directory_.write("run.json", record_.text("interrupted"));
+  console_.say(format("interrupted after step {}; checkpoint {}", result_.summary.step, result_.checkpoint));
+  console_.say("go on with: espalier " + words_of(request_.verb).name + " --resume " + s.out);
+  if (console_.json()) {
+    console_.result(json::Value::object({{"status", "interrupted"}, {"step", result_.summary.step}, {"checkpoint", result_.checkpoint},
+                                         {"resume", "espalier " + words_of(request_.verb).name + " --resume " + s.out}}).dump(2) + "\n");
+  }
+  return false;
+}
+
+Report FitRun::report(const std::string& title) const {
+  Report r;
+  r.title = title;
+  r.command = request_.command;
+  r.charts = log_->charts();
+  r.settings = shown_settings(request_);
+  r.provenance = record_.provenance();
+  r.provenance.emplace_back("tokens per second", brief(log_->tokens_per_second()));
+  return r;
+}
+
+void FitRun::close(const json::Value& result, const Report& report) {
+  record_.set("result", result);
+  directory_.write("report.html", report.html());
+  directory_.write("run.json", record_.text("done"));
+}
+
+}  // namespace espalier::tool

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <memory>
+#include <string>
+
+#include "comparison.hpp"
+#include "console.hpp"
+#include "engine.hpp"
+#include "report.hpp"
+#include "run_directory.hpp"
+#include "run_log.hpp"
+#include "run_record.hpp"
+
+namespace espalier::tool {
+
+/// What train, prune and demo have in common: read, train, and keep a run directory, in steps that the verbs call in order.
+class FitRun {
+ public:
+  /// Reads and checks everything, and writes nothing. Says the settings and what is trainable.
+  FitRun(const Request&, const Console&);
+
+  const TokenFile& data() const { return *data_; }
+  const TokenFile& val() const { return *val_; }
+  const std::string& val_source() const { return val_source_; }
+  const Facts& dense() const { return dense_; }
+  const Evaluation& before() const { return before_; }
+  const FitResult& result() const { return result_; }
+  Engine& engine() { return *engine_; }
+  std::unique_ptr<Engine> release() { return std::move(engine_); }
+  const RunDirectory& directory() const { return directory_; }
+  RunRecord& record() { return record_; }
+  Storage storage() const { return storage_; }
+
+  /// What --dry-run prints: steps, and what will be asked for.
+  json::Value forecast() const;
+  /// Evaluates, trains, prunes. False: interrupted; the checkpoint is written and the way to go on is said.
+  bool fit();
+  /// Title page, curves and settings of the report; comparison and picture are the verb's.
+  Report report(const std::string& title) const;
+  /// run.json and report.html.
+  void close(const json::Value& result, const Report& report);
+
+ private:
+  const Request& request_;
+  const Console& console_;
+  RunDirectory directory_;
+  RunRecord record_;
+  Storage storage_ = Storage::fp32;
+  std::unique_ptr<TokenFile> data_, val_;
+  std::string val_source_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<RunLog> log_;
+  FitPlan plan_;
+  Index steps_ = 0;
+  Facts dense_;
+  Evaluation before_;
+  FitResult result_;
+};
+
+/// The settings as a table of two columns of pairs.
+std::string settings_table(const Request&);
+
+}  // namespace espalier::tool

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#include "requests.hpp"
+
+#include <charconv>
+#include <cmath>
+
+#include "options_table.hpp"
+#include "run_record.hpp"
+#include "trouble.hpp"
+
+namespace espalier::tool {
+
+LowRankOptions adapter_options(const Settings& s) {
+  LowRankOptions o;
+  o.rank = s.rank, o.alpha = s.alpha, o.dropout = s.dropout, o.rank_stabilised = s.rslora, o.targets = s.targets;
+  o.init = s.init == "gaussian" ? AdapterInit::gaussian : AdapterInit::peft;
+  return o;
+}
+
+PrunerOptions pruner_options(const Settings& s) {
+  PrunerOptions o;
+  o.every = s.prune_every, o.round_to = s.round_to, o.target_parameters = s.target_params, o.official = s.official;
+  o.ranking = s.ranking == "global" ? Ranking::global : Ranking::local;
+  o.revival = s.revival == "none" ? Revival::none : s.revival == "ema" ? Revival::ema : Revival::straight_through;
+  for (const std::string& text : s.exclude_layers) {
+    Index layer = 0;
+    const char* const end = text.data() + text.size();
+    const auto [at, bad] = std::from_chars(text.data(), end, layer);
+    if (bad != std::errc() || at != end) {
+      throw Trouble{Errc::usage, "--exclude-layers has '" + text + "', expected numbers of layers", "", "e.g. --exclude-layers 0,1,-1"};
+    }
+    o.exclude.push_back(layer);
+  }
+  o.uniform = s.layout == "uniform";
+  return o;
+}
+
+FitPlan fit_plan(const Request& request, const std::string& out) {
+  const Settings& s = request.settings;
+  FitPlan p;
+  p.adamw = {.rate = s.lr, .decay = s.weight_decay};
+  p.batches = {.size = s.batch, .length = s.seq_len, .steps = s.steps, .seed = std::uint64_t(s.seed), .shuffle = true, .accumulate = s.accumulate};
+  p.trainer.rate.peak = s.lr;
+  p.trainer.rate.shape = s.lr_schedule == "constant" ? RateShape::constant : s.lr_schedule == "linear" ? RateShape::linear : RateShape::cosine;
+  if (s.lr_warmup < 1) {
+    p.warmup_share = s.lr_warmup;
+  } else {
+    p.trainer.rate.warmup = Index(std::llround(s.lr_warmup));
+  }
+  p.trainer.max_norm = s.clip;
+  p.trainer.non_finite = NonFinite::stop;
+  p.trainer.evaluate_every = s.eval_every;
+  p.trainer.checkpoint_every = s.save_every;
+  p.trainer.keep = s.keep;
+  if (s.save_every > 0) p.trainer.checkpoints = out;
+  p.interrupt_to = out;
+  p.resume = s.resume;
+  p.recompute = s.recompute;
+  p.prune = request.verb == Verb::prune || request.verb == Verb::demo;
+  p.criterion = s.criterion, p.power = s.power, p.ema = s.ema, p.warmup = s.warmup, p.cooldown = s.cooldown;
+  p.sparsity = s.sparsity, p.linear = s.schedule == "linear", p.seed = std::uint64_t(s.seed);
+  if (s.target_params > 0) p.sparsity = 0.5;  // any: the schedule then says which share of the way is gone
+  p.pruner = pruner_options(s);
+  // What else makes a run the run it is; files, speed and talk do not.
+  json::Value identity = settings_json(request);
+  for (const char* key : {"model", "out", "data", "val", "adapter", "threads", "eval-every", "save-every", "keep", "log-every", "val-tokens", "runs",
+                          "recompute", "layout", "dtype"})
+    if (std::string(key) != "layout" || !p.pruner.uniform) identity.erase(key);
+  p.trainer.identity = identity.dump();
+  return p;
+}
+
+std::optional<Dtype> dtype_called_by(const std::string& dtype) {
+  if (dtype == "fp32") return Dtype::f32;
+  if (dtype == "bf16") return Dtype::bf16;
+  if (dtype == "fp16") return Dtype::f16;
+  return std::nullopt;
+}
+
+void need_model(const Request& request) {
+  if (!request.settings.model.empty()) return;
+  const VerbWords& w = words_of(request.verb);
+  throw Trouble{Errc::usage, "a " + w.model + " is missing", "", "espalier " + w.name + " " + w.model + " ...; espalier " + w.name + " --help has examples"};
+}
+
+}  // namespace espalier::tool

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/adapter/low_rank.hpp>
+#include <espalier/io/dtype_names.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine.hpp"
+#include "settings.hpp"
+
+namespace espalier::tool {
+
+// From what a person wrote to what the library takes.
+LowRankOptions adapter_options(const Settings&);
+PrunerOptions pruner_options(const Settings&);
+FitPlan fit_plan(const Request&, const std::string& checkpoints);
+std::optional<Dtype> dtype_called_by(const std::string& dtype);  ///< none: as the checkpoint
+/// Refuses a missing positional argument with a hint.
+void need_model(const Request&);
+
+}  // namespace espalier::tool

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/core/config.hpp>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace espalier::tool {
+
+enum class Verb : unsigned {
+  demo = 1, info = 2, plan = 4, train = 8, prune = 16, merge = 32, eval = 64, export_ = 128, doctor = 256,
+};
+
+/// Who said it. What comes later wins.
+enum class Origin { fallback, run, file, environment, command_line };
+
+/// Everything a person can ask for: one field an option, in the field's own words. Names are in options_table.cpp.
+struct Settings {
+  // files
+  std::string model, out, data, val, adapter, resume, config;
+  // the adapter
+  Index rank = 8;
+  double alpha = 16, dropout = 0;
+  std::vector<std::string> targets;
+  bool rslora = false;
+  std::string init = "peft";
+  // pruning
+  double sparsity = 0.5;
+  Index target_params = 0;
+  std::string criterion = "lora", power = "square", schedule = "cubic", ranking = "local", revival = "none";
+  double warmup = 0.1, cooldown = 0.1, ema = 0.9;
+  Index prune_every = 10, round_to = 1;
+  std::vector<std::string> exclude_layers;
+  bool official = false;
+  // training
+  Index steps = 0, batch = 8, accumulate = 1, seq_len = 256;
+  double epochs = 1, lr = 3e-4, lr_warmup = 0.03, clip = 1, weight_decay = 0;
+  std::string lr_schedule = "cosine";
+  bool recompute = false;
+  // the run
+  Index eval_every = 50, save_every = 0, keep = 2, log_every = 0, val_tokens = 0, runs = 21;
+  Index seed = 42, threads = 0;
+  std::string device = "cpu", weights = "auto";
+  // what is written
+  std::string layout = "automatic", dtype = "auto";
+  bool overwrite = false, dry_run = false;
+  // what is said
+  bool json = false, quiet = false, verbose = false, no_color = false, print_config = false;
+};
+
+/// A command line, understood.
+struct Request {
+  Verb verb = Verb::doctor;
+  Settings settings;
+  std::map<std::string, Origin> origin;  ///< of every option that somebody gave
+  std::string command;                   ///< as typed, quoted for a shell
+  bool given(const std::string& name) const { return origin.count(name) > 0; }
+};
+
+}  // namespace espalier::tool

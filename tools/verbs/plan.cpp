@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <espalier/adapter/frozen.hpp>
+#include <espalier/backend/meta.hpp>
+#include <espalier/model/load.hpp>
+#include <espalier/prune/compact.hpp>
+#include <espalier/prune/importance/random.hpp>
+#include <espalier/prune/pruner.hpp>
+
+#include "../any_schedule.hpp"
+#include "../count_facts.hpp"
+#include "../numbers.hpp"
+#include "../requests.hpp"
+#include "../table.hpp"
+#include "../threads.hpp"
+#include "verbs.hpp"
+
+namespace espalier::tool {
+namespace {
+
+struct Outcome {
+  PruneReport report;
+  Facts facts;
+};
+
+/// Prunes and compacts shapes without memory. Which units leave is not known without scores, how many is.
+Outcome outcome(const LlamaConfig& config, PrunerOptions options, double sparsity) {
+  using Shapes = Meta<float>;
+  Shapes device;
+  Llama<Shapes, Frozen> model(device, config);
+  options.every = 1;
+  Outcome out;
+  {
+    // The official program prunes at multiples strictly inside its schedule: its last event is asked for by its share.
+    const AnySchedule schedule = options.official ? AnySchedule{0, 400, sparsity, 0, false} : AnySchedule{0, 1, sparsity, 0, true};
+    if (options.official) options.every = 10;
+    Pruner pruner(model, RandomImportance{}, EMAMask{.decay = 0}, schedule, options);
+    for (Index t = 0; t < (options.official ? 400 : 1); ++t) pruner.step();
+    out.report = pruner.report();
+  }
+  compact(model);
+  out.facts = facts_of(model);
+  return out;
+}
+
+/// "16" where all layers agree, else "12-16".
+std::string kept_text(const Facts& facts, const std::string& kind) {
+  Index least = -1, most = 0;
+  for (const GroupFacts& g : facts.groups) {
+    if (g.kind != kind) continue;
+    least = least < 0 ? g.alive : std::min(least, g.alive), most = std::max(most, g.alive);
+  }
+  return least == most ? with_commas(most) : with_commas(least) + "-" + with_commas(most);
+}
+
+json::Value kept_json(const Facts& facts) {
+  json::Value all = json::Value::array();
+  for (const GroupFacts& g : facts.groups)
+    all.push_back(json::Value::object({{"kind", g.kind}, {"layer", g.layer}, {"full", g.full}, {"kept", g.alive}, {"cost", g.cost}}));
+  return all;
+}
+
+std::string numbers_text(const std::vector<int>& kept) {
+  std::string out;
+  for (std::size_t i = 0; i < kept.size() && i < 12; ++i) out += (i > 0 ? " " : "") + std::to_string(kept[i]);
+  return kept.size() > 12 ? out + " ..." : out;
+}
+
+}  // namespace
+
+int plan(const Request& request, const Console& console) {
+  need_model(request);
+  const Settings& s = request.settings;
+  use_threads(s.threads);
+  const ModelFiles files(s.model);
+  const PrunerOptions options = pruner_options(s);
+  Meta<float> device;
+  Llama<Meta<float>, Frozen> whole(device, files.config);
+  const Facts dense = facts_of(whole);
+  Index prunable = 0;
+
+  const auto asked = outcome(files.config, options, s.target_params > 0 ? 0.5 : s.sparsity);
+  prunable = asked.report.prunable;
+  json::Value result = json::Value::object({{"model", s.model}, {"parameters", dense.parameters}, {"macs_per_token", dense.macs}, {"prunable", prunable}});
+  std::string text;
+
+  Table groups;
+  groups.head = {"groups", "layers", "units", "parameters each", "in all"};
+  for (const char* kind : {"heads", "channels"}) {
+    Index layers = 0, units = 0, cost = 0, all = 0;
+    for (const GroupFacts& g : dense.groups)
+      if (g.kind == kind) ++layers, units = g.alive, cost = g.cost, all += g.alive * g.cost;
+    groups.rows.push_back({kind, with_commas(layers), with_commas(units), with_commas(cost), with_commas(all)});
+  }
+  groups.rows.push_back({"not prunable", "", "", "", with_commas(dense.parameters - prunable)});
+  text += groups.text();
+
+  Table table;
+  table.head = {"sparsity", "parameters", "change", "MACs/token", "change", "head groups", "channels", "reached"};
+  json::Value rows = json::Value::array();
+  std::vector<double> shares{0.1, 0.25, 0.5, 0.75};
+  if (s.target_params == 0 && std::find(shares.begin(), shares.end(), s.sparsity) == shares.end()) shares.push_back(s.sparsity);
+  std::sort(shares.begin(), shares.end());
+  if (s.target_params > 0) shares = {0.5};
+  for (const double share : shares) {
+    const Outcome o = outcome(files.config, options, share);
+    const std::string name = s.target_params > 0 ? with_commas(s.target_params) : printed("%.3g", share);
+    table.rows.push_back({name, with_commas(o.facts.parameters), change_text(double(dense.parameters), double(o.facts.parameters)),
+                          brief(double(o.facts.macs)), change_text(double(dense.macs), double(o.facts.macs)), kept_text(o.facts, "heads"),
+                          kept_text(o.facts, "channels"), fixed(100 * o.report.reached, 2) + "%"});
+    rows.push_back(json::Value::object({{"asked", s.target_params > 0 ? json::Value(s.target_params) : json::Value(share)},
+                                        {"parameters", o.facts.parameters}, {"macs_per_token", o.facts.macs}, {"reached", o.report.reached},
+                                        {"smallest_step", o.report.step}, {"removed", o.report.removed}, {"groups", kept_json(o.facts)}}));
+  }
+  result.set("outcomes", rows);
+  text += "\n" + table.text();
+
+  const bool scored = request.given("criterion") && (s.criterion == "magnitude" || s.criterion == "random");
+  if (scored) {
+    FitPlan p = fit_plan(request, "");
+    const auto engine = open_engine(storage_for(s.model, s.weights), s.model, no_adapters());
+    const Plan chosen = engine->choose_now(p);
+    Table units;
+    units.left = true;
+    units.head = {"layer", "kind", "kept", "of", "units"};
+    json::Value all = json::Value::array();
+    for (const PlanGroup& g : chosen.groups) {
+      units.rows.push_back({std::to_string(g.layer), g.kind, std::to_string(g.kept.size()), std::to_string(g.full), numbers_text(g.kept)});
+      all.push_back(json::Value::object({{"kind", g.kind}, {"layer", g.layer}, {"full", g.full}, {"kept", g.kept}}));
+    }
+    result.set("plan", all);
+    text += "\nby " + s.criterion + ", at sparsity " + printed("%.3g", s.sparsity) + ":\n" + units.text();
+  }
+  console.result(console.json() ? result.dump(2) + "\n" : text);
+  console.say(console.faint(format("counted from shapes{}; smallest step that these constraints allow: {} % of {} prunable parameters",
+                                   scored ? "" : ", no weight was read", fixed(100 * asked.report.step, 2), with_commas(prunable))));
+  if (s.ranking == "global" && !scored) {
+    console.say(console.faint("global ranking: how many units each layer keeps depends on scores; the rows show one way to spend the share"));
+  }
+  console.say("next: espalier prune " + s.model + " -d DATA -o OUT" + (request.given("sparsity") ? " --sparsity " + printed("%.3g", s.sparsity) : ""));
+  return 0;
+}
+
+}  // namespace espalier::tool

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#include "../fit_run.hpp"
+#include "../numbers.hpp"
+#include "../requests.hpp"
+#include "../trouble.hpp"
+#include "verbs.hpp"
+
+namespace espalier::tool {
+
+int train(const Request& request, const Console& console) {
+  need_model(request);
+  const Settings& s = request.settings;
+  FitRun run(request, console);
+  if (s.dry_run) {
+    console.result(console.json() ? run.forecast().dump(2) + "\n" : "nothing was written: --dry-run\n");
+    return 0;
+  }
+  if (!run.fit()) return kInterrupted;
+  Measured before{"before", run.dense(), 0, run.before(), 0}, after{"after", run.dense(), 0, {}, 0};
+  after.evaluation = run.engine().evaluate(run.val().tokens(), evaluation_of(s));
+  run.directory().place([&](const std::string& to) { run.engine().save_adapter(to, false); });
+
+  const Table table = comparison({before, after});
+  Report report = run.report("Fine-tuned " + io::base_name(s.model));
+  report.summary = format("Low-rank adapters of rank {}, {} steps on {}.", s.rank, run.result().summary.step, s.data);
+  report.tiles = {{"perplexity", fixed(after.evaluation.perplexity, 3), "was " + fixed(before.evaluation.perplexity, 3),
+                   after.evaluation.perplexity < before.evaluation.perplexity},
+                  {"trainable", brief(double(run.dense().trainable)), "of " + brief(double(run.dense().parameters)) + " parameters", false},
+                  {"adapter", bytes_text(double(weight_bytes(s.out))), "on disk", false}};
+  report.comparison = table;
+  report.notes = {perplexity_protocol(s, run.val_source())};
+  const json::Value result = json::Value::object({{"out", s.out}, {"steps", run.result().summary.step}, {"trainable", run.dense().trainable},
+                                                  {"before", before.json()}, {"after", after.json()}});
+  run.close(result, report);
+  if (console.json()) {
+    console.result(result.dump(2) + "\n");
+  } else {
+    console.result(table.text());
+  }
+  console.say("wrote " + s.out + "  (an adapter: loads with PeftModel.from_pretrained; " + s.out + "/report.html)");
+  console.say("next: espalier merge " + s.model + " -a " + s.out + " -o merged");
+  return 0;
+}
+
+}  // namespace espalier::tool
