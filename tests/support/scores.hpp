@@ -22,7 +22,7 @@ std::vector<std::vector<double>> group_scores(Model& model, const Score& importa
   if constexpr (Score::needs == Needs::backward) scores.watch(importance);
   backward();
   scores.update(importance, Latest{}, normalise);
-  auto candidates = scores.candidates({});
+  auto candidates = scores.units().candidates({});
   scores.download(candidates, [](const auto&...) {});
   scores.unwatch();
   std::vector<std::vector<double>> out;

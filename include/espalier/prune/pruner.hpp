@@ -40,7 +40,7 @@ class Pruner {
       options_.normalise = options_.ranking == Ranking::local ? Normalise::alive : Normalise::none;
     check(options_, schedule_.sparsity);
     scores_.require_seen_by(importance_);
-    candidates_ = scores_.candidates(options_);
+    candidates_ = scores_.units().candidates(options_);
     check(options_, candidates_);
     count();
     require_reachable();
@@ -80,7 +80,8 @@ class Pruner {
     importance_.settings(told), mask_.settings(told), schedule_.settings(told);
     tell(options_, told);
     told("step", format("{}", step_));
-    scores_.plan(plan.groups);
+    scores_.look();
+    plan.groups = scores_.units().plan();
     return plan;
   }
 
@@ -92,7 +93,9 @@ class Pruner {
     f(std::string("pruner.clock"), clock);
     require(clock.size() == 2, "pruner state: {} numbers in pruner.clock, expected 2", clock.size());
     step_ = Index(clock[0]), owed_ = clock[1] != 0;
-    scores_.visit_state(f, options_.revival == Revival::straight_through);
+    scores_.look();
+    scores_.units().visit_state(*model_.run.device, f, options_.revival == Revival::straight_through);
+    scores_.restore();
     count();
     watch();
   }
@@ -115,9 +118,9 @@ class Pruner {
   }
   /// Units have left for good: everything that is kept per unit follows.
   void refresh() {
-    if (scores_.current()) return;
+    if (scores_.units().current()) return;
     scores_.rebuild();
-    candidates_ = scores_.candidates(options_);
+    candidates_ = scores_.units().candidates(options_);
     count();
   }
 
@@ -140,14 +143,14 @@ class Pruner {
       for (Candidates& c : candidates_)
         for (const Candidates& other : candidates_) c.skipped = c.skipped || (other.kind == c.kind && other.skipped);
     for (const Candidates& c : candidates_) owed_ = owed_ || (c.skipped && !c.excluded && step_ >= last());
-    scores_.look(candidates_);
+    scores_.units().look(candidates_);
     Selection(candidates_, options_).choose(goal(schedule_(step_)));
-    scores_.apply(candidates_, options_.revival == Revival::straight_through);
+    scores_.units().apply(*model_.run.device, candidates_, options_.revival == Revival::straight_through);
     count();
   }
 
   void count() {
-    scores_.look(candidates_);
+    scores_.units().look(candidates_);
     report_ = counted(candidates_, count_parameters(model_), options_);
     report_.asked = options_.target_parameters > 0
                         ? double(report_.before - options_.target_parameters) / double(std::max<Index>(1, report_.prunable))

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/core/error.hpp>
+#include <espalier/nn/group.hpp>
+#include <espalier/prune/plan.hpp>
+#include <espalier/prune/select.hpp>
+#include <string>
+#include <utility>
+
+namespace espalier::inline v0 {
+
+/// Every unit of a model on the host: to which group it belongs, its place in flat arrays over all units, and its score
+/// when it was last looked at.
+template <class Model>
+class Units {
+ public:
+  using Device = typename Model::DeviceType;
+  using Projection = typename Model::Projection;
+  struct Entry {
+    Group<Device, Projection> group;
+    Index first = 0;           // of its units in an array over all units
+    std::vector<Index> raw;    // of each slice in an array over the rows or columns of all slices
+    std::vector<int> origin;   // (units) number before any compaction
+    std::vector<double> last;  // (full) score when last looked at
+  };
+
+  explicit Units(Model& model) {
+    model.groups([&](Group<Device, Projection> g) { entries_.push_back({std::move(g), 0, {}, {}, {}}); });
+    require(!entries_.empty(), "pruner: the model has no groups of units");
+    for (Entry& e : entries_) e.last.assign(std::size_t(e.group.mask->full()), 0.0);
+    lay_out();
+  }
+
+  /// Finds places for the units that are there now.
+  void lay_out() {
+    units_ = numbers_ = widest_ = 0;
+    for (Entry& e : entries_) {
+      e.first = units_, e.raw.clear(), e.origin = e.group.mask->origin();
+      for (const auto& s : e.group.slices) {
+        const Index extent = s.axis == Axis::rows ? s.projection->out() : s.projection->in();
+        require(extent == e.group.units() * s.width, "{}: {} units of {} on an axis of {}", e.group.name(),
+                e.group.units(), s.width, extent);
+        e.raw.push_back(numbers_), numbers_ += extent;
+      }
+      units_ += e.group.units(), widest_ = std::max(widest_, e.group.units());
+    }
+  }
+  /// Whether units are still where they were.
+  bool current() const {
+    for (const Entry& e : entries_)
+      if (Index(e.origin.size()) != e.group.units()) return false;
+    return true;
+  }
+
+  std::vector<Entry>& entries() { return entries_; }
+  const std::vector<Entry>& entries() const { return entries_; }
+  Index units() const { return units_; }      ///< of all groups
+  Index numbers() const { return numbers_; }  ///< rows or columns of all slices
+  Index widest() const { return widest_; }    ///< units of the largest group
+
+  /// Each group as the selection sees it.
+  std::vector<Candidates> candidates(const PrunerOptions& o) const {
+    Index layers = 0;
+    for (const Entry& e : entries_) layers = std::max(layers, e.group.layer + 1);
+    std::vector<Candidates> out;
+    for (const Entry& e : entries_) {
+      const auto& g = e.group;
+      Candidates c{.kind = g.kind, .layer = g.layer, .full = g.mask->full(), .cost = g.cost(),
+                   .round = g.kind == "channels" ? o.round_to : 1, .scores = {}, .alive = g.mask->alive()};
+      c.scores.resize(c.alive.size());
+      c.excluded = (g.kind == "heads" && !o.heads) || (g.kind == "channels" && !o.channels);
+      for (const Index x : o.exclude) c.excluded = c.excluded || g.layer == (x < 0 ? x + layers : x);
+      if (o.official) c.excluded = c.excluded || g.layer < layers / 10 || g.layer == layers - 1;
+      out.push_back(std::move(c));
+    }
+    return out;
+  }
+  /// Bits as the masks have them now, and back into the masks.
+  void look(std::vector<Candidates>& to) const {
+    for (std::size_t n = 0; n < entries_.size(); ++n) to[n].alive = entries_[n].group.mask->alive();
+  }
+  void apply(Device& device, const std::vector<Candidates>& from, bool straight_through) {
+    for (std::size_t n = 0; n < entries_.size(); ++n)
+      if (auto& mask = *entries_[n].group.mask; from[n].alive != mask.alive())
+        mask.set(device, from[n].alive, straight_through);
+  }
+
+  std::vector<PlanGroup> plan() const {
+    std::vector<PlanGroup> groups;
+    for (const Entry& e : entries_) {
+      PlanGroup g{e.group.kind, e.group.layer, e.group.mask->full(), {}, e.last};
+      for (std::size_t u = 0; u < e.origin.size(); ++u)
+        if (e.group.mask->alive()[u]) g.kept.push_back(e.origin[u]);
+      groups.push_back(std::move(g));
+    }
+    return groups;
+  }
+
+  /// Per group: f(name, scores of all units as last looked at) and f(name, bits of the units that are there).
+  template <class F>
+  void visit_state(Device& device, F&& f, bool straight_through) {
+    for (Entry& e : entries_) {
+      auto& mask = *e.group.mask;
+      const auto same = [&](const char* what, const std::vector<double>& x, Index n) {
+        require(Index(x.size()) == n, "pruner state: {} of {} has {} numbers, expected {}: it belongs to another model", what,
+                e.group.name(), x.size(), n);
+      };
+      const std::string at = "pruner." + std::to_string(e.group.layer) + "." + e.group.kind;
+      std::vector<double> alive(mask.alive().begin(), mask.alive().end());
+      f(at + ".scores", e.last);
+      f(at + ".alive", alive);
+      same("scores", e.last, mask.full()), same("alive", alive, mask.units());
+      mask.set(device, std::vector<std::uint8_t>(alive.begin(), alive.end()), straight_through);
+    }
+  }
+
+ private:
+  std::vector<Entry> entries_;
+  Index units_ = 0, numbers_ = 0, widest_ = 0;
+};
+
+}  // namespace espalier::inline v0
