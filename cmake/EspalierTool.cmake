@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The command line tool, hardened: it reads files that strangers made.
-file(GLOB tool_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tools/*.cpp"
+file(GLOB_RECURSE tool_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tools/*.cpp"
      "${PROJECT_SOURCE_DIR}/tools/verbs/*.cpp")
 list(SORT tool_sources)
 if(NOT tool_sources)
