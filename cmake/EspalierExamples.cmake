@@ -10,7 +10,7 @@ foreach(source IN LISTS example_sources)
   target_compile_definitions(${target} PRIVATE "ESPALIER_DEMO_DIR=\"${PROJECT_SOURCE_DIR}/models/demo\"")
   espalier_ours(${target})
   file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/examples/run/${name}")
-  add_test(NAME "examples/${name}" COMMAND ${target})
+  add_test(NAME "examples/${name}" COMMAND ${target} "${PROJECT_SOURCE_DIR}/models/demo" "${PROJECT_SOURCE_DIR}/models/demo/text/second.txt")
   set_tests_properties("examples/${name}" PROPERTIES
     LABELS example TIMEOUT 300 WORKING_DIRECTORY "${PROJECT_BINARY_DIR}/examples/run/${name}"
     ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive;ESPALIER_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
