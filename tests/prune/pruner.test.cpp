@@ -14,6 +14,7 @@
 #include "allocations.hpp"
 #include "llamas.hpp"
 #include "oracle_numbers.hpp"
+#include "scores.hpp"
 
 using namespace espalier;
 using namespace espalier::test;
@@ -373,6 +374,41 @@ TEST_CASE("excluded layers keep everything; negative numbers count from the end"
   Pruner pruner(model, RandomImportance{}, EMAMask{}, CubicSchedule{.end = 1}, PrunerOptions{.exclude = {0, -1}});
   CHECK(pruner.step() == 0.5);
   model.groups([&](auto group) { CHECK(group.mask->masked() == (group.layer == 1 || group.layer == 2)); });
+}
+
+TEST_CASE("the official preset step by step, against the published rule written out") {
+  Cpu<double> device;
+  auto config = small_llamas()[0].config;
+  config.layers = 3;  // the last one is left alone; the first floor(0.1 L) are none
+  auto model = random_llama<Tiny>(device, config, {.rank = 2});
+  const auto schedule = CubicSchedule::over(40, 0.5);
+  Pruner pruner(model, TaylorImportance{}, EMAMask{.decay = 0.9}, schedule, PrunerOptions{.every = 4, .official = true});
+  std::vector<std::vector<double>> running(6);
+  std::vector<Bits> masks = bits(model);
+  for (Index t = 1; t <= 40; ++t) {
+    model.loss(TokenBatch(config.vocab, {2, 6}, std::uint64_t(t)));
+    model.run.step.clip = 0.5;
+    const auto fresh = group_scores(model, TaylorImportance{.power = Power::abs, .clipped = true}, Normalise::all, [] {});
+    const double s = schedule(t);
+    for (std::size_t g = 0; g < 6; ++g) {
+      running[g].resize(fresh[g].size());
+      for (std::size_t u = 0; u < fresh[g].size(); ++u) running[g][u] = 0.9 * running[g][u] + 0.1 * fresh[g][u];
+      if (g >= 4 || t % 4 != 0 || s <= 0 || s >= 0.5) continue;
+      std::vector<std::pair<double, std::size_t>> order;
+      for (std::size_t u = 0; u < fresh[g].size(); ++u) order.push_back({running[g][u] * masks[g][u], u});
+      std::stable_sort(order.begin(), order.end());
+      masks[g].assign(masks[g].size(), 1);
+      for (std::size_t i = 0; i < std::size_t(double(order.size()) * s); ++i) masks[g][order[i].second] = 0;
+    }
+    pruner.step();
+    REQUIRE(bits(model) == masks);
+    for (std::size_t g = 0; g < 6 && t <= 36; ++g)  // once the schedule has ended nobody asks any more
+      CHECK(relative_error(pruner.plan().groups[g].scores, running[g]) <= 1e-12);
+    for (Index i = 0; i < model.run.arena.size(); ++i) model.run.arena.value()[i] -= 0.05 * model.run.arena.grad()[i];
+    zero_gradients(model);
+  }
+  CHECK(masks[0] != Bits(4, 1));
+  CHECK(pruner.report().reached < 0.5);
 }
 
 TEST_CASE("frozen models are pruned by scores that need no adapter") {

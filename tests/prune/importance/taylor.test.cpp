@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
+#include <array>
 #include <espalier/backend/cpu.hpp>
 #include <espalier/prune/importance/magnitude.hpp>
 #include <espalier/prune/importance/taylor.hpp>
@@ -33,6 +34,58 @@ TEST_CASE_TEMPLATE("rows, columns and heads of the LoRA-guided score are the ora
       CHECK(relative_error(unit_scores(model, importance, normalise), numbers(groups[name][key])) <= 1e-12);
     }
   }
+}
+
+namespace {
+
+/// The dense formula for the rows or columns of a projection, in double and in the order of its definition.
+template <class Model>
+std::vector<double> dense(Model& model, const TaylorImportance& importance, double clip) {
+  auto& p = model.projection;
+  const auto &a = p.adapter.a, &b = p.adapter.b;
+  const auto weight = p.weight.view();
+  std::vector<double> sum(std::size_t(model.units.units()));
+  for (Index i = 0; i < p.out(); ++i)
+    for (Index j = 0; j < p.in(); ++j) {
+      double g = 0, ba = 0;
+      for (Index k = 0; k < a.rows; ++k) {
+        const double gb = clip * double(b.grad(i, k)), ga = clip * double(a.grad(k, j));
+        const double bk = double(b.value(i, k)), ak = double(a.value(k, j));
+        g += gb * ak + bk * ga - importance.eta * gb * ga, ba += bk * ak;
+      }
+      const double e = (importance.scaled ? p.adapter.scale : 1.0) * g *
+                       (double(widen<typename Model::A>(weight(i, j))) + p.adapter.scale * ba);
+      sum[std::size_t((model.axis == Axis::rows ? i : j) / model.width)] += importance.power == Power::square ? e * e : std::abs(e);
+    }
+  return sum;
+}
+
+template <class Device>
+void check_dense(double bound) {
+  const std::array<Index, 3> shapes[] = {{1, 1, 1}, {3, 200, 2}, {200, 3, 5}, {129, 131, 8}, {64, 640, 16}, {300, 77, 3}, {33, 65, 33}};
+  for (const auto& [out, in, rank] : shapes)
+    for (const Axis axis : {Axis::rows, Axis::columns})
+      for (const TaylorImportance& importance :
+           {TaylorImportance{}, TaylorImportance{.power = Power::abs, .eta = 0.5, .scaled = true, .clipped = true}}) {
+        CAPTURE(out);
+        CAPTURE(in);
+        CAPTURE(rank);
+        Device device;
+        Single<Device> model(device, out, in, false, {.rank = rank, .alpha = 3}, axis, 1);
+        randomise(model, 17);
+        fill(model.run.arena.grad(), model.run.arena.size(), 23);
+        model.run.step.clip = 0.5;
+        CHECK(relative_error(unit_scores(model, importance), dense(model, importance, importance.clipped ? 0.5 : 1.0)) <= bound);
+      }
+}
+
+}  // namespace
+
+TEST_CASE("streamed scores equal the dense formula on every shape, device and precision") {
+  check_dense<Oracle<double>>(1e-12);
+  check_dense<Cpu<double>>(1e-12);
+  check_dense<Cpu<float>>(2e-5);
+  check_dense<Cpu<float, BFloat16>>(2e-5);
 }
 
 TEST_CASE("the abs of signed sums, as LLM-Pruner's vectors, is another score: sums of abs are not it") {
