@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Any bytes as model.safetensors.index.json and as config.json: refused with an Error, or read within bounds.
+// Any bytes as model.safetensors.index.json, config.json, adapter_config.json and espalier_plan.json: refused with an
+// Error, or read within bounds.
 #include <cstdint>
 #include <cstdlib>
 #include <espalier/io/checkpoint_files.hpp>
 #include <espalier/io/json.hpp>
+#include <espalier/model/adapter_config.hpp>
+#include <espalier/model/llama_config.hpp>
+#include <espalier/model/llama_tensors.hpp>
+#include <espalier/model/plan_file.hpp>
 
 using namespace espalier;
 
@@ -17,15 +22,34 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   } catch (const MalformedCheckpoint&) {
   }
+  json::Value object;
   try {
-    const json::Value config = json::parse(text, "config.json");
-    (void)config.text("model_type", "llama");
-    (void)config.index("hidden_size", 4096);
-    (void)config.number("rope_theta", 10000.0);
-    (void)config.flag("tie_word_embeddings", false);
-    if (config.given("rope_scaling")) (void)config.at("rope_scaling").number("factor", 1.0);
-  } catch (const Error& e) {
-    if (e.code() != Errc::bad_input) std::abort();
+    object = json::parse(text, "text");
+  } catch (const Error&) {
+    return 0;
   }
+  const auto within = [](auto&& read) {
+    try {
+      read();
+    } catch (const Error& e) {
+      if (e.code() != Errc::bad_input && e.code() != Errc::unsupported) std::abort();
+    }
+  };
+  within([&] {
+    const LlamaConfig c = read_llama_config(object);
+    if (c.heads % c.groups != 0 || c.head_dim % 2 != 0 || count_parameters(c) <= 0) std::abort();
+    const json::Value written = write_llama_config(c, object, Dtype::f32);
+    if (count_parameters(read_llama_config(written)) != count_parameters(c)) std::abort();
+  });
+  within([&] { (void)read_stored_dtype(object); });
+  within([&] {
+    const AdapterConfig c = AdapterConfig::read(object);
+    if (c.options.rank < 1 || !(c.options.scale() > 0)) std::abort();
+    (void)c.matches("model.layers.1.self_attn.q_proj");
+  });
+  within([&] {
+    const PlanFile plan = PlanFile::parse(object, "plan");
+    if (PlanFile::parse(json::parse(plan.text()), "again").text() != plan.text()) std::abort();
+  });
   return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/model/config_reader.hpp>
