@@ -28,10 +28,17 @@ inline std::string temporary_beside(const std::string& path) {
 
 /// Makes what has been renamed, made or removed in a directory survive a loss of power.
 inline void sync_directory(const std::string& path) {
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Descriptor fd;
+  do {
+    fd = Descriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  } while (!fd && errno == EINTR);
   if (!fd) fail_system("open", path);
+  int result;
+  do {
+    result = ::fsync(*fd);
+  } while (result != 0 && errno == EINTR);
   // Some file systems cannot sync a directory and say so; there is nothing more to be done on these.
-  if (::fsync(*fd) != 0 && errno != EINVAL && errno != ENOTSUP) fail_system("sync", path);
+  if (result != 0 && errno != EINVAL && errno != ENOTSUP) fail_system("sync", path);
 }
 
 /// A file that is being written under a temporary name; commit() gives it its own name. Without commit() it vanishes.
