@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <concepts>
+#include <espalier/backend/cpu_parallel.hpp>
 #include <espalier/backend/cpu_product.hpp>
 #include <espalier/backend/host.hpp>
 #include <espalier/core/backend.hpp>
@@ -30,12 +31,11 @@ void multiply(T alpha, View<const T, 2> a, View<const W, 2> b, T beta, View<T, 2
     if (c.stride[1] == 1 && c.cols() < c.rows() && c.cols() <= 64 && a.stride[0] == 1 && a.stride[1] != 1)
       return multiply<T, T>(alpha, b.t(), a.t(), beta, c.t());
   const Tiles tiles(c.rows(), c.cols());
-  ESPALIER_OMP(parallel for schedule(dynamic) if (c.rows() * c.cols() * a.cols() > 65536))
-  for (Index n = 0; n < tiles.down * tiles.across; ++n) {
+  parallel(tiles.down * tiles.across, 1, c.rows() * c.cols() * a.cols() > 65536, [&](Index n) {
     const Index i = n / tiles.across * tiles.height, j = n % tiles.across * tiles.width;
     const Index rows = std::min(tiles.height, c.rows() - i), cols = std::min(tiles.width, c.cols() - j);
     multiply_tile<T, W>(alpha, a.rows(i, rows), b.cols(j, cols), beta, c.rows(i, rows).cols(j, cols));
-  }
+  });
 }
 
 #if defined(ESPALIER_PRECOMPILED)
@@ -52,10 +52,28 @@ ESPALIER_PRODUCT(double, double)
 struct CpuTeam : HostTeam {
   using HostTeam::copy;
   using HostTeam::multiply;
+  using HostTeam::multiply_both;
 
   template <std::floating_point T>
   void multiply(View<const T, 2> a, View<const T, 2> b, T beta, View<T, 2> c) const {
     multiply_tile<T, T>(T(1), a, b, beta, c);
+  }
+  template <std::floating_point T, class F>
+  void multiply_both(View<const T, 2> a, View<const T, 2> p, View<const T, 2> b, View<const T, 2> q, F f) const {
+    constexpr Index width = kPanel<T>;
+    const Index whole = p.cols() / width * width;
+    Index i = 0;
+    const auto rows = [&]<int Rows>(std::integral_constant<int, Rows>) {
+      for (; i + Rows <= a.rows(); i += Rows)
+        for (Index j = 0; j < whole; j += width)
+          micro_both<Rows, T>(a.rows(i, Rows), p.cols(j, width), b.rows(i, Rows), q.cols(j, width),
+                              [&](Index r, Index l, auto x, auto y) { f(i + r, j + l, x, y); });
+    };
+    rows(std::integral_constant<int, kRows == 8 ? 6 : 3>{});
+    rows(std::integral_constant<int, 1>{});
+    const Index left = p.cols() - whole;
+    HostTeam::multiply_both<T>(a, p.cols(whole, left), b, q.cols(whole, left),
+                               [&](Index r, Index l, auto x, auto y) { f(r, whole + l, x, y); });
   }
   template <std::floating_point T>
   void copy(View<const T, 2> from, View<T, 2> to) const {
@@ -80,23 +98,21 @@ class Cpu {
   void for_each(Index n, F f) {
     constexpr Index kChunk = 4096;
     const Index chunks = (n + kChunk - 1) / kChunk;
-    ESPALIER_OMP(parallel for schedule(static) if (chunks > 4))
-    for (Index c = 0; c < chunks; ++c) {
+    detail::parallel(chunks, std::max<Index>(1, chunks / 64), chunks > 4, [n, f](Index c) {
       const Index last = std::min(n, (c + 1) * kChunk);
       ESPALIER_OMP(simd)
       for (Index i = c * kChunk; i < last; ++i) f(i);
-    }
+    });
   }
 
   /// Rows may differ in cost, so they are dealt out as threads come for them; each has one writer.
   template <class F>
   void for_each_row(Index n, F f) {
     const Index chunk = std::max<Index>(1, n / 128);
-    ESPALIER_OMP(parallel for schedule(dynamic, chunk) if (n > 16))
-    for (Index i = 0; i < n; ++i) {
+    detail::parallel(n, chunk, n > 1, [&](Index i) {
       detail::CpuTeam team;
       f(team, i);
-    }
+    });
   }
 
   void gemm(T alpha, View<const T, 2> a, View<const T, 2> b, T beta, View<T, 2> c) {

@@ -31,22 +31,17 @@ inline constexpr Index kLanes = packet::unpacket_traits<P>::size;
 template <class P>
 using HalfPacket = typename packet::unpacket_traits<P>::half;
 
-/// Depth of a block of k, and rows of accumulators that registers hold besides two packets of b.
+/// Columns of a panel: two packets. Depth of a block of k, and rows of accumulators that registers hold besides two packets of b.
+template <class T>
+inline constexpr Index kPanel = 2 * packet::unpacket_traits<Packet<T>>::size;
 template <class T>
 inline constexpr Index kDepth = 1024 / Index(sizeof(T));
 inline constexpr int kRows = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 8 : 6;
 
-/// What happens to a finished block: c = alpha acc, c = beta c + alpha acc, or c += alpha acc.
+/// A finished block becomes c = alpha acc or c = beta c + alpha acc.
 template <class T>
 struct Finish {
   T alpha, beta;
-  template <class P>
-  P operator()(P acc, const T* c) const {
-    if (alpha != T(1)) acc = packet::pmul(acc, packet::pset1<P>(alpha));
-    if (beta == T(0)) return acc;
-    const P old = packet::ploadu<P>(c);
-    return packet::padd(beta == T(1) ? old : packet::pmul(old, packet::pset1<P>(beta)), acc);
-  }
 };
 
 /// c(i, :) for `Rows` rows and `Packets` packets of columns, `cols` of which exist. a(i, k) lies at a[i step + k] or at
@@ -56,8 +51,10 @@ void micro(Index depth, const T* a, Index step, const T* b, Index b_step, Finish
            Index c_col, Index cols) {
   constexpr Index lanes = kLanes<P>;
   P acc[Rows][Packets];
-  for (auto& row : acc)
-    for (P& x : row) x = packet::pset1<P>(T(0));
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 8
+    for (int p = 0; p < Packets; ++p) acc[i][p] = packet::pset1<P>(T(0));
   for (Index k = 0; k < depth; ++k, b += b_step) {
     P y[Packets];
 #pragma GCC unroll 8
@@ -69,23 +66,32 @@ void micro(Index depth, const T* a, Index step, const T* b, Index b_step, Finish
       for (int p = 0; p < Packets; ++p) acc[i][p] = packet::pmadd(x, y[p], acc[i][p]);
     }
   }
-  if (c_col == 1 && cols == Packets * lanes) {
+  const bool edge = c_col != 1 || cols != Packets * lanes;  // ragged or transposed: through a tile of its own
+  alignas(64) T aside[Rows * Packets * lanes];
+  T* const to = edge ? aside : c;
+  const Index row = edge ? Packets * lanes : c_row;
+  const P alpha = packet::pset1<P>(finish.alpha);
+  if (finish.beta == T(0)) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 8
+      for (int p = 0; p < Packets; ++p) packet::pstoreu(to + i * row + p * lanes, packet::pmul(alpha, acc[i][p]));
+  } else {
+    if (edge)
+      for (int i = 0; i < Rows; ++i)
+        for (Index j = 0; j < Packets * lanes; ++j) aside[i * row + j] = j < cols ? c[i * c_row + j * c_col] : T(0);
+    const P beta = packet::pset1<P>(finish.beta);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 8
       for (int p = 0; p < Packets; ++p) {
-        T* to = c + i * c_row + p * lanes;
-        packet::pstoreu(to, finish(acc[i][p], to));
+        T* const at = to + i * row + p * lanes;
+        packet::pstoreu(at, packet::pmadd(alpha, acc[i][p], packet::pmul(beta, packet::ploadu<P>(at))));
       }
-    return;
   }
-  for (int i = 0; i < Rows; ++i) {  // a ragged or a transposed edge
-    alignas(64) T old[Packets * lanes] = {}, line[Packets * lanes];
-    if (finish.beta != T(0))
-      for (Index j = 0; j < cols; ++j) old[j] = c[i * c_row + j * c_col];
-    for (int p = 0; p < Packets; ++p) packet::pstoreu(line + p * lanes, finish(acc[i][p], old + p * lanes));
-    for (Index j = 0; j < cols; ++j) c[i * c_row + j * c_col] = line[j];
-  }
+  if (edge)
+    for (int i = 0; i < Rows; ++i)
+      for (Index j = 0; j < cols; ++j) c[i * c_row + j * c_col] = aside[i * row + j];
 }
 
 /// One panel of columns against all rows of a.
@@ -104,19 +110,23 @@ void sweep(View<const T, 2> a, const T* b, Index b_step, Finish<T> finish, View<
   rows(std::integral_constant<int, 1>{});
 }
 
+/// Widens as many numbers as a packet holds.
+template <class P, class T, class W>
+P load_wide(const W* from) {
+  if constexpr (std::is_same_v<T, W>) {
+    return packet::ploadu<P>(from);
+  } else {
+    alignas(64) T wide[kLanes<P>];
+    for (Index l = 0; l < kLanes<P>; ++l) wide[l] = widen<T>(from[l]);
+    return packet::pload<P>(wide);
+  }
+}
+
 /// Widens and lays out a panel: row k at to[k step]; columns that do not exist are zero up to `width`.
 template <class P, class T, class W>
 void pack(View<const W, 2> b, T* to, Index step, Index width) {
   constexpr Index lanes = kLanes<P>;
-  const auto load = [](const W* from) {
-    if constexpr (std::is_same_v<T, W>) {
-      return packet::ploadu<P>(from);
-    } else {
-      alignas(64) T wide[lanes];
-      for (Index l = 0; l < lanes; ++l) wide[l] = widen<T>(from[l]);
-      return packet::pload<P>(wide);
-    }
-  };
+  const auto load = [](const W* from) { return load_wide<P, T, W>(from); };
   const Index depth = b.rows(), cols = b.cols(), whole_k = depth / lanes * lanes, whole = cols / lanes * lanes;
   if (b.stride[1] == 1) {
     for (Index k = 0; k < depth; ++k) {
@@ -152,7 +162,7 @@ void panel(View<const T, 2> a, View<const W, 2> b, Finish<T> finish, View<T, 2> 
   Index step = width;
   bool direct = false;
   if constexpr (std::is_same_v<T, W>) {  // few rows do not pay for a copy, and narrow panels need none
-    direct = b.stride[1] == 1 && b.cols() == width && (c.rows() <= 2 * kRows || b.stride[0] * Index(sizeof(T)) <= 256);
+    direct = b.stride[1] == 1 && b.cols() == width && (c.rows() <= 32 || b.stride[0] * Index(sizeof(T)) <= 256);
     if (direct) from = b.data, step = b.stride[0];
   }
   if (!direct) pack<P, T, W>(b, packed, width, width);
@@ -185,6 +195,50 @@ void multiply_tile(T alpha, View<const T, 2> a, View<const W, 2> b, T beta, View
     }
     k += depth;
   } while (k < a.cols());
+}
+
+/// A packet of neighbouring numbers, for kernels that are written for any number of them.
+template <class T>
+struct PacketLanes {
+  Packet<T> x;
+  template <class W>
+  static PacketLanes load(const W* p) {
+    return {load_wide<Packet<T>, T, W>(p)};
+  }
+  void store(T* p) const { packet::pstoreu(p, x); }
+  friend PacketLanes operator+(PacketLanes a, PacketLanes b) { return {packet::padd(a.x, b.x)}; }
+  friend PacketLanes operator*(PacketLanes a, PacketLanes b) { return {packet::pmul(a.x, b.x)}; }
+  friend PacketLanes operator*(T a, PacketLanes b) { return {packet::pmul(packet::pset1<Packet<T>>(a), b.x)}; }
+  friend PacketLanes abs(PacketLanes a) { return {packet::pabs(a.x)}; }
+};
+
+/// x = a p and y = b q on Rows rows and two packets of columns, both in registers until f has seen them.
+template <int Rows, class T, class F>
+void micro_both(View<const T, 2> a, View<const T, 2> p, View<const T, 2> b, View<const T, 2> q, F f) {
+  using P = Packet<T>;
+  constexpr Index lanes = kLanes<P>;
+  P x[Rows][2], y[Rows][2];
+  const auto product = [](P(&acc)[Rows][2], View<const T, 2> left, View<const T, 2> right) {
+#pragma GCC unroll 8
+    for (int i = 0; i < Rows; ++i) acc[i][0] = acc[i][1] = packet::pset1<P>(T(0));
+    const T* from = right.data;
+    for (Index k = 0; k < left.cols(); ++k, from += right.stride[0]) {
+      const P u = packet::ploadu<P>(from), v = packet::ploadu<P>(from + lanes);
+#pragma GCC unroll 8
+      for (int i = 0; i < Rows; ++i) {
+        const P s = packet::pset1<P>(left.data[i * left.stride[0] + k]);
+        acc[i][0] = packet::pmadd(s, u, acc[i][0]);
+        acc[i][1] = packet::pmadd(s, v, acc[i][1]);
+      }
+    }
+  };
+  product(x, a, p);
+  product(y, b, q);
+#pragma GCC unroll 8
+  for (int i = 0; i < Rows; ++i) {
+    f(i, 0, PacketLanes<T>{x[i][0]}, PacketLanes<T>{y[i][0]});
+    f(i, lanes, PacketLanes<T>{x[i][1]}, PacketLanes<T>{y[i][1]});
+  }
 }
 
 }  // namespace espalier::inline v0::detail

@@ -52,6 +52,21 @@ class HostBuffer {
   Index size_ = 0;
 };
 
+/// Neighbouring numbers that are computed with at once: here, one.
+template <class T>
+struct OneLane {
+  T x;
+  template <class W>
+  static OneLane load(const W* p) {
+    return {widen<T>(*p)};
+  }
+  void store(T* p) const { *p = x; }
+  friend OneLane operator+(OneLane a, OneLane b) { return {a.x + b.x}; }
+  friend OneLane operator*(OneLane a, OneLane b) { return {a.x * b.x}; }
+  friend OneLane operator*(T a, OneLane b) { return {a * b.x}; }
+  friend OneLane abs(OneLane a) { return {a.x < T(0) ? -a.x : a.x}; }
+};
+
 /// A team of one: the host works on a row with a single thread. Sums run in 16 fixed lanes and a fixed tree, so that
 /// their bits depend neither on the vector width nor on the number of threads.
 struct HostTeam {
@@ -109,6 +124,14 @@ struct HostTeam {
     return memory.data();
   }
 
+  /// A hint: n numbers from p will be read soon.
+  template <class T>
+  void expect(const T* p, Index n) const {
+#if defined(__GNUC__)
+    for (Index i = 0; i < n; i += 64 / Index(sizeof(T))) __builtin_prefetch(p + i, 0, 2);
+#endif
+  }
+
   /// c = a b + beta c on tiles that fit into scratch; beta == 0 never reads c.
   template <class T, class U, class V>
   void multiply(View<const T, 2> a, View<const U, 2> b, V beta, View<V, 2> c) const {
@@ -117,6 +140,18 @@ struct HostTeam {
         V sum(0);
         for (Index k = 0; k < a.cols(); ++k) sum += widen<V>(a(i, k)) * widen<V>(b(k, j));
         c(i, j) = beta == V(0) ? sum : beta * c(i, j) + sum;
+      }
+  }
+
+  /// f(i, j, x, y) with x = (a p)(i, j) and y = (b q)(i, j), for a few neighbouring j at a time: x and y are Lanes.
+  template <class T, class F>
+  void multiply_both(View<const T, 2> a, View<const T, 2> p, View<const T, 2> b, View<const T, 2> q, F f) const {
+    for (Index i = 0; i < a.rows(); ++i)
+      for (Index j = 0; j < p.cols(); ++j) {
+        T x(0), y(0);
+        for (Index k = 0; k < a.cols(); ++k) x += a(i, k) * p(k, j);
+        for (Index k = 0; k < b.cols(); ++k) y += b(i, k) * q(k, j);
+        f(i, j, OneLane<T>{x}, OneLane<T>{y});
       }
   }
 
