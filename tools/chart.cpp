@@ -75,9 +75,10 @@ std::string Chart::html() const {
     out += "<text class=\"tick\" text-anchor=\"end\" x=\"" + at(kLeft - 7) + "\" y=\"" + at(py(t) + 4) + "\">" +
            tick_text(t, ticks.size() > 1 ? ticks[1] - ticks[0] : 1, percent) + "</text>\n";
   }
+  out += "<text class=\"tick\" text-anchor=\"end\" x=\"" + at(kLeft - 7) + "\" y=\"" + at(kHeight - 9) + "\">step</text>\n";
   const auto x_ticks = round_ticks(x0, x1, 5);
   for (const double t : x_ticks) {
-    if (t < x0 - 1e-9 || t > x1 + 1e-9) continue;
+    if (t < x0 - 1e-9 || t > x1 + 1e-9) continue;  // a chart begins at its first point
     out += "<text class=\"tick\" text-anchor=\"middle\" x=\"" + at(px(t)) + "\" y=\"" + at(kHeight - 9) + "\">" + tick_text(t, 1, false) + "</text>";
   }
   out += "\n";

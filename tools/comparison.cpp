@@ -95,12 +95,12 @@ EvaluateOptions evaluation_of(const Settings& s) {
 
 std::string perplexity_protocol(const Settings& s, const std::string& source) {
   return format("Perplexity: {}{}, in windows of {} tokens that do not overlap, every token but the first of the text predicted once.",
-                s.val_tokens > 0 ? format("the first {} tokens of ", s.val_tokens) : "", source, s.seq_len);
+                s.val_tokens > 0 ? format("the first {} tokens of ", with_commas(s.val_tokens)) : "", source, s.seq_len);
 }
 
 std::string latency_protocol(const Settings& s) {
-  return format("Latency: median of {} forward runs over one sequence of {} tokens, the models in turn, {} threads.", s.runs, s.seq_len,
-                Index(threads_in_use()));
+  return format("Latency: median of {} forward runs over one sequence of {} tokens, the models in turn, {}.", s.runs, s.seq_len,
+                threads_in_use() == 1 ? std::string("one thread") : format("{} threads", Index(threads_in_use())));
 }
 
 }  // namespace espalier::tool

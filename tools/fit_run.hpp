@@ -37,6 +37,9 @@ class FitRun {
   bool fit();
   /// Title page, curves and settings of the report; comparison and picture are the verb's.
   Report report(const std::string& title) const;
+  /// Which units are left, as the trained model knows them.
+  void picture(const Facts& facts) { pictured_ = facts.pictured; }
+  const std::vector<LayerUnits>& pictured() const { return pictured_; }
   /// run.json and report.html.
   void close(const json::Value& result, const Report& report);
 
@@ -55,6 +58,7 @@ class FitRun {
   Facts dense_;
   Evaluation before_;
   FitResult result_;
+  std::vector<LayerUnits> pictured_;
 };
 
 /// The settings as a table of two columns of pairs.

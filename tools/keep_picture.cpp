@@ -69,7 +69,7 @@ std::string keep_picture(const std::vector<LayerUnits>& layers) {
     out += "<div class=\"row\"><span class=\"layer\">layer " + std::to_string(l.layer) + "</span>" + cells(l.heads) + count(l.heads) +
            strip(l.channels) + count(l.channels) + "</div>\n";
   }
-  return out + "</div>\n";
+  return out + "</div>\n<div class=\"legend\"><i class=\"kept\"></i>kept<i class=\"gone\"></i>removed</div>\n";
 }
 
 }  // namespace espalier::tool

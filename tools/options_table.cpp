@@ -189,6 +189,7 @@ Settings defaults_of(Verb verb) {
   if (verb == Verb::demo) {
     s.out = "espalier-demo";
     s.layout = "uniform";
+    s.steps = 160, s.lr = 3e-3, s.cooldown = 0.3, s.prune_every = 8, s.eval_every = 32;
   }
   return s;
 }

@@ -45,6 +45,9 @@ rect.shade{fill:var(--leaf-soft)}
 .keep .count{font-size:13px;white-space:nowrap}.keep .count i{font-style:normal;color:var(--faint)}
 .heads{display:block}.channels{display:block;width:100%;height:22px;border-radius:4px}
 .kept{fill:var(--leaf)}.gone{fill:none;stroke:var(--gone);stroke-width:1.5}.bed{fill:var(--bed)}
+.legend{display:flex;align-items:center;gap:7px;margin-top:14px;padding-top:12px;border-top:1px solid var(--grid);color:var(--soft);font-size:13px}
+.legend i{width:13px;height:13px;border-radius:3px}.legend i+i,.legend i.gone{margin-left:12px}
+.legend i.kept{background:var(--leaf)}.legend i.gone{border:1.5px solid var(--gone)}
 table{border-collapse:collapse;width:100%}
 th{font-weight:600;color:var(--soft);font-size:13px;text-align:right;padding:4px 0 8px 24px;white-space:nowrap}
 td{text-align:right;padding:8px 0 8px 24px;border-top:1px solid var(--grid);white-space:nowrap}

@@ -21,12 +21,12 @@ int train(const Request& request, const Console& console) {
   run.directory().place([&](const std::string& to) { run.engine().save_adapter(to, false); });
 
   const Table table = comparison({before, after});
-  Report report = run.report("Fine-tuned " + io::base_name(s.model));
+  Report report = run.report(io::base_name(s.model) + ", fine-tuned");
   report.summary = format("Low-rank adapters of rank {}, {} steps on {}.", s.rank, run.result().summary.step, s.data);
-  report.tiles = {{"perplexity", fixed(after.evaluation.perplexity, 3), "was " + fixed(before.evaluation.perplexity, 3),
+  report.tiles = {{"Perplexity", fixed(after.evaluation.perplexity, 3), "was " + fixed(before.evaluation.perplexity, 3),
                    after.evaluation.perplexity < before.evaluation.perplexity},
-                  {"trainable", brief(double(run.dense().trainable)), "of " + brief(double(run.dense().parameters)) + " parameters", false},
-                  {"adapter", bytes_text(double(weight_bytes(s.out))), "on disk", false}};
+                  {"Trainable", brief(double(run.dense().trainable)), "of " + brief(double(run.dense().parameters)) + " parameters", false},
+                  {"Adapter", bytes_text(double(weight_bytes(s.out))), "on disk", false}};
   report.comparison = table;
   report.notes = {perplexity_protocol(s, run.val_source())};
   const json::Value result = json::Value::object({{"out", s.out}, {"steps", run.result().summary.step}, {"trainable", run.dense().trainable},

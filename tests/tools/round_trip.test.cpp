@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <sstream>
+
+#include "run_tool.hpp"
+
+using namespace tooltest;
+
+namespace {
+
+const std::vector<std::string> small_run{"--seq-len", "16", "--batch", "4", "--lr", "3e-3", "--eval-every", "20"};
+
+double perplexity(const std::vector<std::string>& model, const std::string& data) {
+  const Result r = run(std::vector<std::string>{"eval"} + model + std::vector<std::string>{"-d", data, "--seq-len", "16", "--runs", "1", "--json"});
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  return r.json().at("perplexity").get<double>();
+}
+
+}  // namespace
+
+TEST_CASE("train, merge, eval: the adapter helps, and the merged model is the model with its adapter") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 6000), val = token_file(scratch, "v.bin", 900, 48, 2);
+  const Result r = run(std::vector<std::string>{"train", checkpoint(), "-d", data, "--val", val, "-o", scratch / "adapter", "--steps", "60", "--rank", "4",
+                                                "--targets", "q_proj,v_proj,down_proj", "--json"} + small_run);
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  CHECK(r.says("trainable params: "));
+  CHECK(r.says(" || trainable%: "));
+  const double before = r.json().at("before").at("perplexity").get<double>(), after = r.json().at("after").at("perplexity").get<double>();
+  CHECK(after < 0.9 * before);
+  for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "run.json", "metrics.jsonl", "report.html"}) CHECK(fs::exists(scratch / ("adapter/" + std::string(name))));
+  CHECK_FALSE(fs::exists(scratch / "adapter/.result"));
+
+  REQUIRE(run({"merge", checkpoint(), "-a", scratch / "adapter", "-o", scratch / "merged"}).code == 0);
+  const double with = perplexity({checkpoint(), "-a", scratch / "adapter"}, val), merged = perplexity({scratch / "merged"}, val);
+  CHECK(std::abs(with - after) < 1e-5 * after);
+  CHECK(std::abs(with - merged) < 1e-4 * merged);
+  CHECK(run({"info", scratch / "adapter", "--json"}).json().at("rank") == 4);
+}
+
+TEST_CASE("prune, export, eval: half the units leave, every file of the run is there and says what was measured") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 6000), val = token_file(scratch, "v.bin", 900, 48, 2);
+  const Result r = run(std::vector<std::string>{"prune", checkpoint(), "-d", data, "--val", val, "-o", scratch / "small", "--steps", "60", "--sparsity", "0.5", "--json"} + small_run);
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  const auto result = r.json();
+  CHECK(result.at("pruning").at("reached").get<double>() == doctest::Approx(0.5));
+  CHECK(result.at("pruned").at("parameters").get<int>() < result.at("dense").at("parameters").get<int>());
+  CHECK(result.at("pruned").at("file_bytes") == fs::file_size(scratch / "small/model.safetensors"));
+  CHECK(result.at("pruned").at("latency_ms").get<double>() > 0);
+
+  const auto record = nlohmann::json::parse(read(scratch / "small/run.json"));
+  CHECK(record.at("status") == "done");
+  CHECK(record.at("settings").at("sparsity") == 0.5);
+  CHECK(record.at("data").at("sha256").get<std::string>().size() == 64);
+  CHECK(record.at("result") == result);
+  std::istringstream lines(read(scratch / "small/metrics.jsonl"));
+  std::string line;
+  int steps = 0, evaluations = 0;
+  while (std::getline(lines, line)) {
+    const auto m = nlohmann::json::parse(line);
+    if (m.at("step") != 0) {
+      ++steps;
+      for (const char* key : {"loss", "lr", "grad_norm", "sparsity", "params", "tokens_per_s", "ms"}) CHECK(m.contains(key));
+    }
+    evaluations += m.contains("val_loss") ? 1 : 0;
+    if (m.at("step") == 60) CHECK(m.at("params") == result.at("pruned").at("parameters"));
+  }
+  CHECK(steps == 60);
+  CHECK(evaluations == 4);
+  const auto plan = nlohmann::json::parse(read(scratch / "small/espalier_plan.json"));
+  CHECK(plan.at("groups").size() == 4);
+
+  const std::string html = read(scratch / "small/report.html");
+  CHECK(html.starts_with("<!doctype html>"));
+  CHECK(html.find("<script") == std::string::npos);
+  CHECK(html.find("http") == std::string::npos);
+  CHECK(html.find("class=\"kept\"") != std::string::npos);
+  CHECK(html.find("prefers-color-scheme:dark") != std::string::npos);
+
+  const double small = perplexity({scratch / "small"}, val);
+  CHECK(small == doctest::Approx(result.at("pruned").at("perplexity").get<double>()));
+  REQUIRE(run({"export", scratch / "small", "-o", scratch / "padded", "--layout", "padded"}).code == 0);
+  CHECK(perplexity({scratch / "padded"}, val) == doctest::Approx(small).epsilon(1e-6));
+  REQUIRE(run({"export", scratch / "small", "-o", scratch / "half", "--dtype", "bf16"}).code == 0);
+  CHECK(fs::file_size(scratch / "half/model.safetensors") < 0.7 * double(fs::file_size(scratch / "small/model.safetensors")));
+  CHECK(perplexity({scratch / "half"}, val) == doctest::Approx(small).epsilon(0.02));
+}
+
+TEST_CASE("every criterion prunes, with global ranking to layers of different width") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 3000);
+  for (const char* criterion : {"lora", "full", "signed", "magnitude", "random"}) {
+    CAPTURE(criterion);
+    const Result r = run(std::vector<std::string>{"prune", checkpoint("llama-mha"), "-d", data, "-o", scratch / criterion, "--steps", "12", "--prune-every", "3",
+                                                  "--criterion", criterion, "--ranking", "global", "--json"} + small_run);
+    CAPTURE(r.err);
+    REQUIRE(r.code == 0);
+    CHECK(r.json().at("pruning").at("reached").get<double>() > 0.3);
+  }
+}
+
+TEST_CASE("an interrupted run leaves a checkpoint, and the resumed one ends in the same bits") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 6000);
+  for (const std::string verb : {"train", "prune"}) {
+    CAPTURE(verb);
+    const auto arguments = [&](const std::string& out) {
+      return std::vector<std::string>{verb, checkpoint(), "-d", data, "-o", out, "--steps", "500", "--dropout", "0.1", "--log-every", "10"} + small_run;
+    };
+    const std::string whole = scratch / (verb + "-whole"), cut = scratch / (verb + "-cut");
+    REQUIRE(run(arguments(whole)).code == 0);
+    const Result stopped = run(arguments(cut), {{}, {}, "step 40/"});
+    CAPTURE(stopped.err);
+    REQUIRE(stopped.code == 130);
+    CHECK(stopped.out.empty());
+    CHECK(stopped.says("go on with: espalier " + verb + " --resume " + cut));
+    CHECK(fs::exists(cut + "/LATEST"));
+    CHECK(nlohmann::json::parse(read(cut + "/run.json")).at("status") == "interrupted");
+
+    const Result resumed = run({verb, "--resume", cut});
+    CAPTURE(resumed.err);
+    REQUIRE(resumed.code == 0);
+    const std::string file = verb == "train" ? "/adapter_model.safetensors" : "/model.safetensors";
+    CHECK(read(cut + file) == read(whole + file));
+    // Every step once, whichever run took it.
+    const std::string metrics = read(cut + "/metrics.jsonl");
+    CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 501);
+    CHECK_FALSE(fs::exists(cut + "/LATEST"));
+  }
+}
+
+TEST_CASE("resuming with other settings is refused, and so is a directory that holds no run") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 6000);
+  const std::vector<std::string> arguments = std::vector<std::string>{"train", checkpoint(), "-d", data, "-o", scratch / "cut", "--steps", "2000", "--log-every", "10"} + small_run;
+  REQUIRE(run(arguments, {{}, {}, "step 20/", SIGTERM}).code == 130);
+  const Result other = run({"train", "--resume", scratch / "cut", "--rank", "3"});
+  CAPTURE(other.err);
+  CHECK(other.code == 2);
+  CHECK(run({"prune", "--resume", scratch / "cut"}).code == 2);
+  CHECK(run({"train", "--resume", scratch / "nowhere"}).code == 3);
+}

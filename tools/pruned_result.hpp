@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <string>
+#include <vector>
+
+#include "fit_run.hpp"
+
+namespace espalier::tool {
+
+struct Variant {
+  std::string name, directory;
+};
+
+/// A pruned model as its files are: loaded again, evaluated and timed beside the dense one.
+struct PrunedResult {
+  std::vector<Measured> models;  ///< dense, pruned, and what else was asked for
+  Table table;
+  Report report;
+  json::Value json;
+};
+
+/// `variants`: the pruned directory first. Only that one is evaluated.
+PrunedResult measure_pruned(FitRun&, const Request&, const std::vector<Variant>& variants, const Written&);
+
+}  // namespace espalier::tool
