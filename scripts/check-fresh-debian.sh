@@ -27,6 +27,7 @@ trap finish EXIT
 
 machine() { # machine <name>: a copy of the fresh system with a clean clone in a path with a space
   root=$work/$1
+  rm -f "$work/$1-all.log"
   if [ -e "$root" ]; then rm -rf --one-file-system "$root"; fi
   cp -a "$work/base" "$root"
   cp /etc/resolv.conf /etc/hosts "$root/etc/"
@@ -41,6 +42,7 @@ inside() { # inside <name> <user> <command>: no terminal, another directory
   status=0
   env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/user LC_ALL=C.UTF-8 ${WITHOUT:-} \
     chroot --userspec="$2" "$work/$1" sh -c "cd / && $3" </dev/null >"$work/$1.log" 2>&1 || status=$?
+  cat "$work/$1.log" >>"$work/$1-all.log"
   tail -n 12 "$work/$1.log"
   echo "== $1: exit status $status after $(($(date +%s) - begun)) s"
   if [ $status != 0 ]; then failed=$((failed + 1)); else passed=$((passed + 1)); fi
