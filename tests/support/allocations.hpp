@@ -24,6 +24,10 @@ void* operator new(std::size_t size) { return espalier::test::counted_new(size =
 void* operator new[](std::size_t size) { return espalier::test::counted_new(size == 0 ? 1 : size, 16); }
 void* operator new(std::size_t size, std::align_val_t align) { return espalier::test::counted_new(size == 0 ? 1 : size, std::size_t(align)); }
 void* operator new[](std::size_t size, std::align_val_t align) { return espalier::test::counted_new(size == 0 ? 1 : size, std::size_t(align)); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {  // of std::stable_sort
+  ++espalier::test::allocations;
+  return std::malloc(size);
+}
 void operator delete(void* p) noexcept { espalier::test::counted_delete(p); }
 void operator delete[](void* p) noexcept { espalier::test::counted_delete(p); }
 void operator delete(void* p, std::size_t) noexcept { espalier::test::counted_delete(p); }

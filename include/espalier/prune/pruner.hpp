@@ -64,7 +64,7 @@ class Pruner {
   Index steps() const { return step_; }
   /// What has been asked for and what is reached, counted from shapes and masks.
   PruneReport report() {
-    refresh();
+    follow();
     count();
     return report_;
   }
@@ -74,7 +74,7 @@ class Pruner {
 
   /// What is kept and why.
   Plan plan() {
-    refresh();
+    follow();
     Plan plan;
     const auto told = [&](const std::string& name, const std::string& value) { plan.settings.emplace_back(name, value); };
     importance_.settings(told), mask_.settings(told), schedule_.settings(told);
@@ -88,7 +88,7 @@ class Pruner {
   /// Everything that a resumed run needs: f(name, numbers) may read or replace the numbers, never how many there are.
   template <class F>
   void visit_state(F&& f) {
-    refresh();
+    follow();
     std::vector<double> clock{double(step_), owed_ ? 1.0 : 0.0};
     f(std::string("pruner.clock"), clock);
     require(clock.size() == 2, "pruner state: {} numbers in pruner.clock, expected 2", clock.size());
@@ -117,11 +117,16 @@ class Pruner {
     }
   }
   /// Units have left for good: everything that is kept per unit follows.
-  void refresh() {
-    if (scores_.units().current()) return;
+  bool refresh() {
+    if (scores_.units().current()) return false;
     scores_.rebuild();
     candidates_ = scores_.units().candidates(options_);
     count();
+    return true;
+  }
+  /// Outside of a step the next backward pass is watched again.
+  void follow() {
+    if (refresh()) watch();
   }
 
   Goal goal(double share) const {
