@@ -30,7 +30,8 @@ struct Operands {
         x.push_back(T(integers ? double(int(u * 5) - 2) : 2 * u - 1));
       }
     };
-    draw(w, out * in), draw(a, rank * in), draw(b, out * rank), draw(da, rank * in), draw(db, out * rank), draw(g, out * in);
+    draw(w, out * in), draw(a, rank * in), draw(b, out * rank), draw(da, rank * in), draw(db, out * rank),
+        draw(g, out * in);
   }
   kernel::LowRankSum<W, A> weight(double s) const {
     return {matrix(w.data(), out, in), matrix(b.data(), out, rank), matrix(a.data(), rank, in), A(s)};
@@ -47,7 +48,8 @@ struct Operands {
         double gba = 0, bga = 0, gbga = 0, ba = 0;
         for (Index k = 0; k < rank; ++k) {
           const double bk = double(b[std::size_t(i * rank + k)]), ak = double(a[std::size_t(k * in + j)]);
-          const double dbk = clip * double(db[std::size_t(i * rank + k)]), dak = clip * double(da[std::size_t(k * in + j)]);
+          const double dbk = clip * double(db[std::size_t(i * rank + k)]),
+                       dak = clip * double(da[std::size_t(k * in + j)]);
           gba += dbk * ak, bga += bk * dak, gbga += dbk * dak, ba += bk * ak;
         }
         const double x = factor * (gba + bga - eta * gbga) * (double(widen<A>(w[std::size_t(i * in + j)])) + s * ba);
@@ -86,8 +88,8 @@ TEST_CASE_TEMPLATE("streamed scores equal the dense formula", Device, DEVICES) {
   }
 }
 
-TEST_CASE_TEMPLATE("on small integers streamed scores are exact, whatever the order of summation", Device, Oracle<float>,
-                   Cpu<float>, Cpu<double>) {
+TEST_CASE_TEMPLATE("on small integers streamed scores are exact, whatever the order of summation", Device,
+                   Oracle<float>, Cpu<float>, Cpu<double>) {
   using A = typename Device::Accumulate;
   Device device;
   const Operands<A, A> o(37, 70, 2, 11, true);
@@ -159,7 +161,8 @@ TEST_CASE("elements are the oracle's") {
   const auto taylor = [&](double s, double eta, double factor, Power power) {
     auto w = weight;
     w.scale = s;
-    return matrix_of(kernel::TaylorElement<double, double>{w, p.adapter.b.grad, p.adapter.a.grad, eta, factor, power, nullptr});
+    return matrix_of(
+        kernel::TaylorElement<double, double>{w, p.adapter.b.grad, p.adapter.a.grad, eta, factor, power, nullptr});
   };
   CHECK(relative_error(as_doubles(p.adapter.a.grad), numbers(json["grad_A"])) <= 1e-12);
   CHECK(relative_error(as_doubles(p.adapter.b.grad), numbers(json["grad_B"])) <= 1e-12);
@@ -171,7 +174,8 @@ TEST_CASE("elements are the oracle's") {
   CHECK(relative_error(taylor(2, 1, 2, Power::square), numbers(importance["lora_sq_consistent_scale"])) <= 1e-12);
   CHECK(relative_error(taylor(2, 0, 1, Power::square), numbers(importance["lora_sq_eta0"])) <= 1e-12);
   CHECK(relative_error(taylor(2, 0.1, 1, Power::square), numbers(importance["lora_sq_eta0.1"])) <= 1e-12);
-  CHECK(relative_error(matrix_of(kernel::MagnitudeElement<double, double>{weight}), numbers(importance["magnitude"])) <= 1e-12);
+  CHECK(relative_error(matrix_of(kernel::MagnitudeElement<double, double>{weight}), numbers(importance["magnitude"])) <=
+        1e-12);
   const auto g = numbers(json["G_full"]);
   const auto full = [&](Power power) {
     return matrix_of(kernel::GradientElement<double, double>{weight, matrix(g.data(), c.out, c.in), power});
@@ -186,7 +190,8 @@ TEST_CASE("with masked outputs the guided gradient of a masked row is B gA: it g
   Oracle<double> device;
   auto model = c.model(device, Axis::rows, 1);
   const auto mask = numbers(json["M"]);
-  CHECK(std::abs(model.loss(c.x, c.y, mask) - oracle_numbers()["parallel"]["loss_out_masked"].template get<double>()) <= 1e-12);
+  CHECK(std::abs(model.loss(c.x, c.y, mask) - oracle_numbers()["parallel"]["loss_out_masked"].template get<double>()) <=
+        1e-12);
   const auto& adapter = model.projection.adapter;
   CHECK(relative_error(as_doubles(adapter.a.grad), numbers(json["grad_A"])) <= 1e-12);
   CHECK(relative_error(as_doubles(adapter.b.grad), numbers(json["grad_B"])) <= 1e-12);
@@ -194,8 +199,14 @@ TEST_CASE("with masked outputs the guided gradient of a masked row is B gA: it g
   for (Index i = 0; i < c.out; ++i)
     for (Index j = 0; j < c.in; ++j) {
       const std::vector<double> one(std::size_t(c.out * c.in), 1.0);  // a weight of ones leaves abs(Ĝ)
-      const kernel::TaylorElement<double, double> e{{matrix(one.data(), c.out, c.in), adapter.b.value, adapter.a.value, 0},
-                                                    adapter.b.grad, adapter.a.grad, 1, 1, Power::abs, nullptr};
+      const kernel::TaylorElement<double, double> e{
+          {matrix(one.data(), c.out, c.in), adapter.b.value, adapter.a.value, 0},
+          adapter.b.grad,
+          adapter.a.grad,
+          1,
+          1,
+          Power::abs,
+          nullptr};
       CHECK(std::abs(e(i, j) - std::abs(want[std::size_t(i * c.in + j)])) <= 1e-12);
       CHECK(e(i, j) != 0);
     }

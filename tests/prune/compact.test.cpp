@@ -35,7 +35,8 @@ struct Survivors {
     std::vector<double> out;
     for (Index i = 0; i < (rows.empty() ? x.rows() : Index(rows.size())); ++i)
       for (Index j = 0; j < (columns.empty() ? x.cols() : Index(columns.size())); ++j)
-        out.push_back(double(x(rows.empty() ? i : rows[std::size_t(i)], columns.empty() ? j : columns[std::size_t(j)])));
+        out.push_back(
+            double(x(rows.empty() ? i : rows[std::size_t(i)], columns.empty() ? j : columns[std::size_t(j)])));
     return out;
   }
 };
@@ -57,7 +58,8 @@ std::vector<std::pair<const void*, Survivors>> survivors(Model& model) {
 
 /// Gradients, or moments, of everything that survives.
 template <class Model, class Numbers>
-std::vector<double> surviving(Model& model, const std::vector<std::pair<const void*, Survivors>>& who, Numbers&& numbers) {
+std::vector<double> surviving(Model& model, const std::vector<std::pair<const void*, Survivors>>& who,
+                              Numbers&& numbers) {
   std::vector<double> all;
   for_each_parameter(model, [&](const std::string&, auto& p) {
     Survivors mine;
@@ -120,7 +122,8 @@ TEST_CASE_TEMPLATE("masked and compacted compute the same function and the same 
   }
 }
 
-TEST_CASE_TEMPLATE("a merged, a frozen and a twice compacted model obey the same law", Device, Oracle<double>, Cpu<double>) {
+TEST_CASE_TEMPLATE("a merged, a frozen and a twice compacted model obey the same law", Device, Oracle<double>,
+                   Cpu<double>) {
   for (const auto& [name, config] : small_llamas()) {
     CAPTURE(name);
     const TokenBatch batch(config.vocab, {1, 7});

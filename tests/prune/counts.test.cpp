@@ -33,12 +33,14 @@ std::vector<Index> all_but(Index layers, Index first, Index last) {
 }
 
 /// Prunes at once, compacts, and counts the tensors.
-Index left_after(const LlamaConfig& config, double sparsity, const PrunerOptions& options, PruneReport* report = nullptr) {
+Index left_after(const LlamaConfig& config, double sparsity, const PrunerOptions& options,
+                 PruneReport* report = nullptr) {
   Device device;
   Model<Frozen> model(device, config);
   Index left = 0;
   {
-    Pruner pruner(model, MagnitudeImportance{}, EMAMask{}, CubicSchedule{.begin = 0, .end = 1, .sparsity = sparsity}, options);
+    Pruner pruner(model, MagnitudeImportance{}, EMAMask{}, CubicSchedule{.begin = 0, .end = 1, .sparsity = sparsity},
+                  options);
     pruner.step();
     if (report != nullptr) *report = pruner.report();
     left = pruner.report().after;
@@ -114,7 +116,8 @@ TEST_CASE("LLM-Pruner's rule, a quarter of heads and channels of some blocks") {
   CHECK(left_after(kTinyLlama, 0.25, {.exclude = all_but(22, 4, 17)}) == 945'907'712);
 }
 
-TEST_CASE("adapters of rank 4 on q and v of a model as wide and deep as GPT-3: 9,285 times fewer trainable parameters") {
+TEST_CASE(
+    "adapters of rank 4 on q and v of a model as wide and deep as GPT-3: 9,285 times fewer trainable parameters") {
   Device device;
   const LlamaConfig gpt3{.vocab = 50257, .hidden = 12288, .layers = 96, .heads = 96, .groups = 96, .head_dim = 128,
                          .feed_forward = 49152};

@@ -67,7 +67,8 @@ double train(Model& model, P& pruner, std::uint64_t seed) {
   const TokenBatch batch(model.config.vocab, {2, 6}, seed);
   model.loss(batch);
   const double share = pruner.step();
-  for (Index i = 0; i < model.run.arena.size(); ++i) model.run.arena.value()[i] -= typename Model::A(0.01) * model.run.arena.grad()[i];
+  for (Index i = 0; i < model.run.arena.size(); ++i)
+    model.run.arena.value()[i] -= typename Model::A(0.01) * model.run.arena.grad()[i];
   zero_gradients(model);
   return share;
 }
@@ -106,7 +107,8 @@ TEST_CASE("two events of the oracle: none keeps what is masked masked, ema lets 
     Single<Cpu<double>> model(device, 6, 3, false, {.rank = 1}, Axis::rows, 1);
     std::vector<std::vector<double>> scores{numbers(json["g1"])};
     Pruner pruner(model, Given{&scores}, EMAMask{.decay = 0},
-                  LinearSchedule{.begin = 0, .end = 2, .sparsity = 0.5, .initial = 0.5}, PrunerOptions{.every = 1, .revival = revival});
+                  LinearSchedule{.begin = 0, .end = 2, .sparsity = 0.5, .initial = 0.5},
+                  PrunerOptions{.every = 1, .revival = revival});
     pruner.step();
     const auto alive = [&] { return std::vector<double>(model.units.alive().begin(), model.units.alive().end()); };
     CHECK(alive() == numbers(json["mask_1"]));
@@ -122,7 +124,8 @@ TEST_CASE("events come every so many steps and where the schedule ends, and reac
   for (const double end : {40.0, 37.0, 36.5}) {
     Cpu<double> device;
     auto model = random_llama<Tiny>(device, kGrouped, {.rank = 2});
-    Pruner pruner(model, RandomImportance{}, EMAMask{}, CubicSchedule{.begin = 4, .end = end}, PrunerOptions{.every = 4});
+    Pruner pruner(model, RandomImportance{}, EMAMask{}, CubicSchedule{.begin = 4, .end = end},
+                  PrunerOptions{.every = 4});
     std::vector<Index> moved;
     double share = 0;
     for (Index t = 1; t <= 60; ++t)
@@ -140,17 +143,20 @@ TEST_CASE("events come every so many steps and where the schedule ends, and reac
 TEST_CASE("the end is an event of its own, even where every misses it") {
   Cpu<double> device;
   auto model = random_llama<Tiny>(device, kGrouped, {.rank = 2});
-  Pruner pruner(model, RandomImportance{}, EMAMask{}, LinearSchedule{.begin = 0, .end = 5}, PrunerOptions{.every = 1000});
+  Pruner pruner(model, RandomImportance{}, EMAMask{}, LinearSchedule{.begin = 0, .end = 5},
+                PrunerOptions{.every = 1000});
   for (Index t = 1; t <= 7; ++t) CHECK(pruner.step() == (t < 5 ? 0.0 : 0.5));
 }
 
 TEST_CASE("half of the heads and channels of every layer leave: the lowest by score") {
   Cpu<double> device;
   auto model = random_llama<Tiny>(device, small_llamas()[0].config, {.rank = 2});
-  std::vector<std::vector<double>> scores{{4, 1, 3, 2}, {9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, {1, 1, 1, 1}, {0, 1, 0, 1, 0, 1, 0, 1, 0, 1}};
+  std::vector<std::vector<double>> scores{
+      {4, 1, 3, 2}, {9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, {1, 1, 1, 1}, {0, 1, 0, 1, 0, 1, 0, 1, 0, 1}};
   Pruner pruner(model, Given{&scores}, EMAMask{}, CubicSchedule{.begin = 0, .end = 1});
   CHECK(pruner.step() == 0.5);
-  CHECK(bits(model) == std::vector<Bits>{{1, 0, 1, 0}, {1, 1, 1, 1, 1, 0, 0, 0, 0, 0}, {0, 0, 1, 1}, {0, 1, 0, 1, 0, 1, 0, 1, 0, 1}});
+  CHECK(bits(model) ==
+        std::vector<Bits>{{1, 0, 1, 0}, {1, 1, 1, 1, 1, 0, 0, 0, 0, 0}, {0, 0, 1, 1}, {0, 1, 0, 1, 0, 1, 0, 1, 0, 1}});
   const Plan plan = pruner.plan();
   REQUIRE(plan.groups.size() == 4);
   CHECK(plan.groups[0].kind == "heads");
@@ -167,7 +173,8 @@ TEST_CASE("half of the heads and channels of every layer leave: the lowest by sc
 TEST_CASE("a score that is not finite names its group, skips it alone, and is made up for") {
   Cpu<double> device;
   auto model = random_llama<Tiny>(device, kGrouped, {.rank = 2});
-  std::vector<std::vector<double>> scores{{1, 2}, {9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, {1, 2}, {9, 8, 7, 6, 5, 4, 3, 2, 1, 0}};
+  std::vector<std::vector<double>> scores{
+      {1, 2}, {9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, {1, 2}, {9, 8, 7, 6, 5, 4, 3, 2, 1, 0}};
   Pruner pruner(model, Given{&scores}, EMAMask{}, CubicSchedule{.begin = 0, .end = 2}, PrunerOptions{.every = 5});
   scores[3][4] = std::numeric_limits<double>::quiet_NaN();
   pruner.step();
@@ -233,7 +240,8 @@ TEST_CASE("a resumed pruner goes on bit for bit") {
     CHECK(bits(again) == bits(whole));
     CHECK(resumed.report().reached == 0.5);
     for (std::size_t g = 0; g < 4; ++g) CHECK(resumed.plan().groups[g].scores == pruner.plan().groups[g].scores);
-    CHECK(std::equal(again.run.arena.value(), again.run.arena.value() + again.run.arena.size(), whole.run.arena.value()));
+    CHECK(
+        std::equal(again.run.arena.value(), again.run.arena.value() + again.run.arena.size(), whole.run.arena.value()));
   };
   check(TaylorImportance{}, {.every = 4});
   check(FullTaylorImportance{}, {.every = 4, .score_every = 3});
@@ -255,7 +263,8 @@ TEST_CASE("compaction in the middle of a run changes nothing: running scores fol
     for (const bool cut : {false, true}) {
       Cpu<double> device;
       auto model = random_llama<Tiny>(device, small_llamas()[0].config, {.rank = 2});
-      Pruner pruner(model, importance, EMAMask{}, LinearSchedule{.begin = 0, .end = 18}, PrunerOptions{.every = 3, .ranking = ranking});
+      Pruner pruner(model, importance, EMAMask{}, LinearSchedule{.begin = 0, .end = 18},
+                    PrunerOptions{.every = 3, .ranking = ranking});
       for (std::uint64_t t = 0; t < 20; ++t) {
         const double share = train(model, pruner, t);
         if (cut && t == 9) {  // between two events
@@ -282,7 +291,8 @@ TEST_CASE("compaction in the middle of a run changes nothing: running scores fol
 TEST_CASE("an exact score that missed a step because of a compaction goes on at the next") {
   Cpu<double> device;
   auto model = random_llama<Tiny>(device, small_llamas()[0].config, {.rank = 2});
-  Pruner pruner(model, FullTaylorImportance{}, EMAMask{}, LinearSchedule{.begin = 0, .end = 9}, PrunerOptions{.every = 3});
+  Pruner pruner(model, FullTaylorImportance{}, EMAMask{}, LinearSchedule{.begin = 0, .end = 9},
+                PrunerOptions{.every = 3});
   for (std::uint64_t t = 0; t < 10; ++t) {
     train(model, pruner, t);
     if (t == 3) compact(model);
@@ -318,7 +328,8 @@ TEST_CASE("probes are there only when the next step is scored, and gone with the
 TEST_CASE("an exact score over micro-batches is fed once a step") {
   Cpu<double> device;
   auto model = random_llama<Tiny>(device, kGrouped, {.rank = 2});
-  Pruner pruner(model, FullTaylorImportance{}, EMAMask{.decay = 0}, kNever, PrunerOptions{.normalise = Normalise::none});
+  Pruner pruner(model, FullTaylorImportance{}, EMAMask{.decay = 0}, kNever,
+                PrunerOptions{.normalise = Normalise::none});
   const TokenBatch batch(kGrouped.vocab, {2, 6});
   model.loss(batch);
   pruner.step();
@@ -400,13 +411,15 @@ TEST_CASE("the official preset step by step, against the published rule written 
   config.layers = 3;  // the last one is left alone; the first floor(0.1 L) are none
   auto model = random_llama<Tiny>(device, config, {.rank = 2});
   const auto schedule = CubicSchedule::over(40, 0.5);
-  Pruner pruner(model, TaylorImportance{}, EMAMask{.decay = 0.9}, schedule, PrunerOptions{.every = 4, .official = true});
+  Pruner pruner(model, TaylorImportance{}, EMAMask{.decay = 0.9}, schedule,
+                PrunerOptions{.every = 4, .official = true});
   std::vector<std::vector<double>> running(6);
   std::vector<Bits> masks = bits(model);
   for (Index t = 1; t <= 40; ++t) {
     model.loss(TokenBatch(config.vocab, {2, 6}, std::uint64_t(t)));
     model.run.step.clip = 0.5;
-    const auto fresh = group_scores(model, TaylorImportance{.power = Power::abs, .clipped = true}, Normalise::all, [] {});
+    const auto fresh =
+        group_scores(model, TaylorImportance{.power = Power::abs, .clipped = true}, Normalise::all, [] {});
     const double s = schedule(t);
     for (std::size_t g = 0; g < 6; ++g) {
       running[g].resize(fresh[g].size());

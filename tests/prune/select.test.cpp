@@ -9,7 +9,12 @@ using Bits = std::vector<std::uint8_t>;
 namespace {
 
 Candidates group(std::string kind, Index layer, Index cost, std::vector<double> scores) {
-  Candidates c{.kind = std::move(kind), .layer = layer, .full = Index(scores.size()), .cost = cost, .scores = scores, .alive = {}};
+  Candidates c{.kind = std::move(kind),
+               .layer = layer,
+               .full = Index(scores.size()),
+               .cost = cost,
+               .scores = scores,
+               .alive = {}};
   c.alive.assign(scores.size(), 1);
   return c;
 }

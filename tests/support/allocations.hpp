@@ -22,8 +22,12 @@ inline std::atomic<long> allocations{0}, allocated_bytes{0};
 
 void* operator new(std::size_t size) { return espalier::test::counted_new(size == 0 ? 1 : size, 16); }
 void* operator new[](std::size_t size) { return espalier::test::counted_new(size == 0 ? 1 : size, 16); }
-void* operator new(std::size_t size, std::align_val_t align) { return espalier::test::counted_new(size == 0 ? 1 : size, std::size_t(align)); }
-void* operator new[](std::size_t size, std::align_val_t align) { return espalier::test::counted_new(size == 0 ? 1 : size, std::size_t(align)); }
+void* operator new(std::size_t size, std::align_val_t align) {
+  return espalier::test::counted_new(size == 0 ? 1 : size, std::size_t(align));
+}
+void* operator new[](std::size_t size, std::align_val_t align) {
+  return espalier::test::counted_new(size == 0 ? 1 : size, std::size_t(align));
+}
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {  // of std::stable_sort
   ++espalier::test::allocations;
   return std::malloc(size);

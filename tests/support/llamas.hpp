@@ -17,7 +17,8 @@ struct NamedConfig {
 
 /// One small Llama of every shape that the family has.
 inline std::vector<NamedConfig> small_llamas() {
-  const LlamaConfig base{.vocab = 13, .hidden = 8, .layers = 2, .heads = 4, .groups = 4, .head_dim = 2, .feed_forward = 10};
+  const LlamaConfig base{
+      .vocab = 13, .hidden = 8, .layers = 2, .heads = 4, .groups = 4, .head_dim = 2, .feed_forward = 10};
   const auto with = [&](auto change) {
     LlamaConfig c = base;
     change(c);

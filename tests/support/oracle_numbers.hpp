@@ -33,7 +33,7 @@ std::vector<double> as_doubles(View<T, R> v) {
   return std::vector<double>(v.data, v.data + v.size());
 }
 
-/// The generator of the oracle's inputs.                                            Steele, Lea & Flood 2014, SplitMix64
+/// The generator of the oracle's inputs.                                         Steele, Lea & Flood 2014, SplitMix64
 class SplitMix64 {
  public:
   explicit SplitMix64(std::uint64_t seed) : state_(seed) {}
@@ -62,10 +62,14 @@ class Single {
   using A = typename Device::Accumulate;
   using Projection = Linear<Device, LowRankAdapter>;
 
-  Single(Device& device, Index out, Index in, bool bias, const LowRankOptions& adapter, Axis unit_axis, Index unit_width,
-         std::string kind = "channels")
-      : projection(device, in, out, bias, "p", adapter), axis(unit_axis), width(unit_width), run(device),
-        units(device, (unit_axis == Axis::rows ? out : in) / unit_width), kind_(std::move(kind)) {
+  Single(Device& device, Index out, Index in, bool bias, const LowRankOptions& adapter, Axis unit_axis,
+         Index unit_width, std::string kind = "channels")
+      : projection(device, in, out, bias, "p", adapter),
+        axis(unit_axis),
+        width(unit_width),
+        run(device),
+        units(device, (unit_axis == Axis::rows ? out : in) / unit_width),
+        kind_(std::move(kind)) {
     run.arena.bind(device, [this](auto&& f) { for_each_parameter(*this, [&](const auto&, auto& p) { f(p); }); });
   }
 

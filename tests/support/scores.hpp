@@ -16,7 +16,8 @@ struct Latest {
 /// Scores of the units of every group of a model, from gradients that are there. For scores that watch backward,
 /// `backward` is run in between.
 template <class Model, class Score, class Backward>
-std::vector<std::vector<double>> group_scores(Model& model, const Score& importance, Normalise normalise, Backward&& backward) {
+std::vector<std::vector<double>> group_scores(Model& model, const Score& importance, Normalise normalise,
+                                              Backward&& backward) {
   model.run.restore();
   Scores<Model> scores(model);
   if constexpr (Score::needs == Needs::backward) scores.watch(importance);

@@ -41,7 +41,8 @@ void add_adapters(Model& model, double factor) {
       if (!adapter.present() || adapter.merged == (factor > 0)) return;
       using W = std::remove_pointer_t<decltype(p.weight.view().data)>;
       Pass<Device> pass(model.run.workspace, {});
-      const Index rows = p.out(), cols = p.in(), step = std::min(rows, std::clamp<Index>((Index{1} << 20) / cols, 16, 512));
+      const Index rows = p.out(), cols = p.in(),
+                  step = std::min(rows, std::clamp<Index>((Index{1} << 20) / cols, 16, 512));
       auto panel = pass.template matrix<A>(step, cols);
       for (Index i = 0; i < rows; i += step) {
         const Index n = std::min(step, rows - i);

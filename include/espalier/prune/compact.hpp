@@ -29,8 +29,9 @@ template <Backend Device, class T>
 void keep_only(Device& device, Tensor<Device, T, 2>& tensor, const Kept<Device>& kept, Axis axis) {
   const bool rows = axis == Axis::rows;
   Tensor<Device, T, 2> smaller(device, rows ? kept.n : tensor.shape(0), rows ? tensor.shape(1) : kept.n);
-  device.for_each_row(smaller.shape(0), kernel::Gather<T>{std::as_const(tensor).view(), rows ? kept.list.data() : nullptr,
-                                                          rows ? nullptr : kept.list.data(), smaller.view()});
+  device.for_each_row(smaller.shape(0),
+                      kernel::Gather<T>{std::as_const(tensor).view(), rows ? kept.list.data() : nullptr,
+                                        rows ? nullptr : kept.list.data(), smaller.view()});
   tensor = std::move(smaller);
 }
 template <Backend Device, class T>
@@ -44,8 +45,8 @@ void keep_only(Device& device, Tensor<Device, T, 1>& tensor, const Kept<Device>&
 
 }  // namespace detail
 
-/// Masked units leave for good: from weights, biases, adapters, gradients and moments. The masked and the compacted model
-/// compute the same function. Selection is the host's, so that this works on shapes alone, too.
+/// Masked units leave for good: from weights, biases, adapters, gradients and moments. The masked and the compacted
+/// model compute the same function. Selection is the host's, so that this works on shapes alone, too.
 template <class Model>
 void compact(Model& model) {
   using Device = typename Model::DeviceType;
@@ -130,8 +131,8 @@ void apply(Model& model, const Plan& plan) {
     require(used[n] != 0, "plan: the model has no {} in layer {}", plan.groups[n].kind, plan.groups[n].layer);
 }
 
-/// Parameters that are left of the base model once a plan has been applied and compacted: counted from the tensors. Meant
-/// for a model on Meta, which it changes.
+/// Parameters that are left of the base model once a plan has been applied and compacted: counted from the tensors.
+/// Meant for a model on Meta, which it changes.
 template <class Model>
 Index count_after(Model& model, const Plan& plan) {
   apply(model, plan);

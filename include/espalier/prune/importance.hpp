@@ -16,11 +16,11 @@ enum class Needs {
 
 /// A score is a small aggregate with one verb, which *adds* one number per row or per column of a projection:
 ///
-///   void score(Pass<Device>&, const Projection&, Axis, View<A, 1> out) const                 needs nothing or gradients
-///   void observe(Pass<Device>&, const Projection&, Axis, const Sight&, View<A, 1> out) const needs backward; called once
-///                                                                                            per micro-batch
-/// and `A finish(A sum, Index passes) const`, what becomes of the sum over one projection's part of a unit. A score that
-/// knows units only has `void score_units(Pass<Device>&, const Group&, Index number, const int* origin, View<A, 1> out)`.
+///   void score(Pass<Device>&, const Projection&, Axis, View<A, 1> out) const                  nothing or gradients
+///   void observe(Pass<Device>&, const Projection&, Axis, const Sight&, View<A, 1> out) const  backward, per micro-batch
+///
+/// and `A finish(A sum, Index passes) const`, what becomes of the sum over one projection's part of a unit. A score of
+/// whole units has `void score_units(Pass<Device>&, const Group&, Index number, const int* origin, View<A, 1> out)`.
 /// Settings are told to whoever asks: settings(f) calls f(name, value) with strings.
 template <class Score>
 concept Importance = std::is_trivially_copyable_v<Score> && requires(const Score& importance) {

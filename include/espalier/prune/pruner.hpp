@@ -22,7 +22,7 @@ namespace espalier::inline v0 {
 ///
 /// official: exactly as the published program does it. Events only at multiples of `every` strictly inside the
 /// schedule, so that the last share is never reached; counts are rounded down; scores are normalised over all units;
-/// Taylor scores are absolute values of clipped gradients; the first floor(L / 10) layers and the last one are left alone.
+/// Taylor scores are absolute values of clipped gradients; the first floor(L / 10) layers and the last one stay.
 template <class Model, Importance Score, class Mask, class Schedule>
 class Pruner {
  public:
@@ -76,7 +76,9 @@ class Pruner {
   Plan plan() {
     follow();
     Plan plan;
-    const auto told = [&](const std::string& name, const std::string& value) { plan.settings.emplace_back(name, value); };
+    const auto told = [&](const std::string& name, const std::string& value) {
+      plan.settings.emplace_back(name, value);
+    };
     importance_.settings(told), mask_.settings(told), schedule_.settings(told);
     tell(options_, told);
     told("step", format("{}", step_));
@@ -132,16 +134,18 @@ class Pruner {
   Goal goal(double share) const {
     Goal goal{.share = share, .by_parameters = options_.target_parameters > 0, .whole = options_.official};
     if (goal.by_parameters)
-      goal.parameters = Index(std::floor(double(report_.before - options_.target_parameters) * share / schedule_.sparsity + 0.5));
+      goal.parameters =
+          Index(std::floor(double(report_.before - options_.target_parameters) * share / schedule_.sparsity + 0.5));
     return goal;
   }
 
   void choose() {
     scores_.download(candidates_, [&](const std::string& group, Index times, bool now) {
-      warnings_.push_back(format("step {}: {} of the scores of {} since the last event {} not finite: its running score "
-                                 "{}; look at the loss, lower the learning rate or clip the gradients",
-                                 step_, times, group, times == 1 ? "was" : "were",
-                                 now ? "was left alone and its mask waits" : "skipped these steps"));
+      warnings_.push_back(
+          format("step {}: {} of the scores of {} since the last event {} not finite: its running score "
+                 "{}; look at the loss, lower the learning rate or clip the gradients",
+                 step_, times, group, times == 1 ? "was" : "were",
+                 now ? "was left alone and its mask waits" : "skipped these steps"));
     });
     owed_ = false;
     if (options_.uniform)  // what goes together waits together
@@ -157,16 +161,17 @@ class Pruner {
   void count() {
     scores_.units().look(candidates_);
     report_ = counted(candidates_, count_parameters(model_), options_);
-    report_.asked = options_.target_parameters > 0
-                        ? double(report_.before - options_.target_parameters) / double(std::max<Index>(1, report_.prunable))
-                        : schedule_.sparsity;
+    report_.asked = options_.target_parameters > 0 ? double(report_.before - options_.target_parameters) /
+                                                         double(std::max<Index>(1, report_.prunable))
+                                                   : schedule_.sparsity;
   }
   void require_reachable() const {
     if (options_.target_parameters <= 0) return;
-    require(options_.target_parameters <= report_.before && options_.target_parameters >= report_.least,
-            "pruner: a model of {} parameters cannot be brought to {}: at least {} stay under these constraints; choose a "
-            "target between, exclude fewer layers, or round to less",
-            report_.before, options_.target_parameters, report_.least);
+    require(
+        options_.target_parameters <= report_.before && options_.target_parameters >= report_.least,
+        "pruner: a model of {} parameters cannot be brought to {}: at least {} stay under these constraints; choose a "
+        "target between, exclude fewer layers, or round to less",
+        report_.before, options_.target_parameters, report_.least);
   }
 
   Model& model_;

@@ -40,9 +40,11 @@ inline PruneReport counted(std::vector<Candidates>& groups, Index present, const
     Index members = 0;
     for (const Candidates& other : groups) members += !other.excluded && other.kind == c.kind;
     const bool together = options.uniform || (options.ranking == Ranking::local && options.target_parameters == 0);
-    const Index step = c.cost * c.round * (together || (options.ranking == Ranking::global && c.round > 1) ? members : 1);
+    const Index step =
+        c.cost * c.round * (together || (options.ranking == Ranking::global && c.round > 1) ? members : 1);
     const bool finest = options.target_parameters > 0 && !options.per_cost;
-    if (r.step_parameters == 0 || (finest ? step < r.step_parameters : step > r.step_parameters)) r.step_parameters = step;
+    if (r.step_parameters == 0 || (finest ? step < r.step_parameters : step > r.step_parameters))
+      r.step_parameters = step;
   }
   if (r.prunable > 0) r.step = double(r.step_parameters) / double(r.prunable);
   return r;
@@ -58,11 +60,13 @@ inline void check(const PrunerOptions& o, double sparsity) {
   require(o.target_parameters == 0 || sparsity > 0,
           "pruner: with target_parameters the schedule says which share of the target is spent, but its sparsity is 0; "
           "leave it at its default");
-  require(!o.uniform || o.exclude.empty(),
-          "pruner: uniform asks for the same shape in every layer, so no layer can be excluded ({} are); drop one of them",
-          o.exclude.size());
-  require(!o.uniform || o.ranking == Ranking::local,
-          "pruner: uniform asks for the same shape in every layer, which global ranking does not give; use local ranking");
+  require(
+      !o.uniform || o.exclude.empty(),
+      "pruner: uniform asks for the same shape in every layer, so no layer can be excluded ({} are); drop one of them",
+      o.exclude.size());
+  require(
+      !o.uniform || o.ranking == Ranking::local,
+      "pruner: uniform asks for the same shape in every layer, which global ranking does not give; use local ranking");
   require(!o.uniform || !o.official, "pruner: the official preset excludes layers and cannot be uniform");
   require(!o.official || (o.ranking == Ranking::local && o.target_parameters == 0 && o.round_to == 1),
           "pruner: the official preset ranks locally, by share, without rounding; drop the other option");
@@ -81,8 +85,8 @@ inline void check(const PrunerOptions& o, const std::vector<Candidates>& groups)
   for (const Candidates& a : groups)
     for (const Candidates& b : groups)
       require(a.kind != b.kind || (a.full == b.full && a.kept() == b.kept()),
-              "pruner: uniform asks for the same shape in every layer, but layer {} has {} {} and layer {} has {}", a.layer,
-              a.kept(), a.kind, b.layer, b.kept());
+              "pruner: uniform asks for the same shape in every layer, but layer {} has {} {} and layer {} has {}",
+              a.layer, a.kept(), a.kind, b.layer, b.kept());
 }
 
 /// f(name, value) for every option.

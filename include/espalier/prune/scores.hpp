@@ -37,8 +37,11 @@ class Scores {
       for (const auto& e : units_.entries()) {
         bool any = false;
         for (const auto& s : e.group.slices) any = any || s.projection->adapter.active();
-        require(any, "pruner: {}: this importance reads the gradients of adapters, and none of its projections has an active "
-                "one; give them adapters or score by another importance", e.group.name());
+        require(
+            any,
+            "pruner: {}: this importance reads the gradients of adapters, and none of its projections has an active "
+            "one; give them adapters or score by another importance",
+            e.group.name());
       }
   }
 
@@ -87,7 +90,8 @@ class Scores {
             device().for_each(numbers.size(), kernel::Fill<A>{numbers.data, A(0)});
             score.score(pass, *slice.projection, slice.axis, numbers);
           }
-          device().for_each_row(count, kernel::UnitSums<Score, A>{score, watchers_[w].seen, slice.width, numbers, part});
+          device().for_each_row(count,
+                                kernel::UnitSums<Score, A>{score, watchers_[w].seen, slice.width, numbers, part});
           const auto alive = normalise == Normalise::alive ? e.group.mask->forward() : View<const A, 1>{};
           device().for_each_row(1, kernel::AddNormalised<A>{part, alive, normalise != Normalise::none,
                                                             A(normalise == Normalise::all ? 1e-8 : 0), total});

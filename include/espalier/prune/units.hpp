@@ -102,8 +102,8 @@ class Units {
     for (Entry& e : entries_) {
       auto& mask = *e.group.mask;
       const auto same = [&](const char* what, const std::vector<double>& x, Index n) {
-        require(Index(x.size()) == n, "pruner state: {} of {} has {} numbers, expected {}: it belongs to another model", what,
-                e.group.name(), x.size(), n);
+        require(Index(x.size()) == n, "pruner state: {} of {} has {} numbers, expected {}: it belongs to another model",
+                what, e.group.name(), x.size(), n);
       };
       const std::string at = "pruner." + std::to_string(e.group.layer) + "." + e.group.kind;
       std::vector<double> alive(mask.alive().begin(), mask.alive().end());

@@ -51,7 +51,8 @@ std::vector<double> dense(Single<Oracle<double>>& model, const std::vector<doubl
       double g = 0;
       for (Index t = 0; t < n; ++t) g += dz[std::size_t(t * out + i)] * x[std::size_t(t * in + j)];
       const double e = g * w(i, j);
-      score[std::size_t((model.axis == Axis::rows ? i : j) / model.width)] += power == Power::square ? e * e : std::abs(e);
+      score[std::size_t((model.axis == Axis::rows ? i : j) / model.width)] +=
+          power == Power::square ? e * e : std::abs(e);
     }
   return score;
 }
@@ -85,10 +86,12 @@ TEST_CASE_TEMPLATE("streamed in panels the exact score equals that of a stored g
 TEST_CASE("with several micro-batches it is the mean of their scores") {
   const Index out = 6, in = 8;
   SplitMix64 random(9);
-  const auto x1 = random.uniform(3 * in), y1 = random.uniform(3 * out), x2 = random.uniform(3 * in), y2 = random.uniform(3 * out);
+  const auto x1 = random.uniform(3 * in), y1 = random.uniform(3 * out), x2 = random.uniform(3 * in),
+             y2 = random.uniform(3 * out);
   Oracle<double> device;
   auto model = random_model(device, out, in, Axis::rows, 1);
-  const auto got = group_scores(model, FullTaylorImportance{}, Normalise::none, [&] { model.loss(x1, y1), model.loss(x2, y2); });
+  const auto got =
+      group_scores(model, FullTaylorImportance{}, Normalise::none, [&] { model.loss(x1, y1), model.loss(x2, y2); });
   auto want = dense(model, x1, y1, Power::square);
   const auto second = dense(model, x2, y2, Power::square);
   for (std::size_t u = 0; u < want.size(); ++u) want[u] = (want[u] + second[u]) / 2;

@@ -17,7 +17,9 @@ TEST_CASE_TEMPLATE("random scores depend on the seed, the group and the unit's f
   const auto config = small_llamas()[0].config;
   Device device;
   auto model = random_llama<Model>(device, config, {.rank = 2});
-  const auto scores = [&](std::uint64_t seed) { return group_scores(model, RandomImportance{seed}, Normalise::none, [] {}); };
+  const auto scores = [&](std::uint64_t seed) {
+    return group_scores(model, RandomImportance{seed}, Normalise::none, [] {});
+  };
   const auto first = scores(1);
   CHECK(first == scores(1));
   CHECK(first != scores(2));

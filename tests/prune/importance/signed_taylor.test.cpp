@@ -52,14 +52,16 @@ double largest(const std::vector<double>& x) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("without G, from activations alone, the signed score equals that of the oracle's G and W", Device, DEVICES) {
+TEST_CASE_TEMPLATE("without G, from activations alone, the signed score equals that of the oracle's G and W", Device,
+                   DEVICES) {
   const ParallelCase c;
   for (const Axis axis : {Axis::rows, Axis::columns})
     for (const Index width : {1, 2})
       for (const Power power : {Power::square, Power::abs}) {
         Device device;
         auto model = c.model(device, axis, width);
-        const auto got = group_scores(model, SignedTaylorImportance{power}, Normalise::none, [&] { model.loss(c.x, c.y); });
+        const auto got =
+            group_scores(model, SignedTaylorImportance{power}, Normalise::none, [&] { model.loss(c.x, c.y); });
         CHECK(relative_error(got.front(), from_oracle(axis, width, power)) <= 1e-12);
       }
 }
@@ -69,7 +71,8 @@ TEST_CASE("over micro-batches the signed sums are added before they are squared"
   Oracle<double> device;
   for (const Axis axis : {Axis::rows, Axis::columns}) {
     auto model = c.model(device, axis, 1);
-    const auto got = group_scores(model, SignedTaylorImportance{}, Normalise::none, [&] { model.loss(c.x, c.y), model.loss(c.x, c.y); });
+    const auto got = group_scores(model, SignedTaylorImportance{}, Normalise::none,
+                                  [&] { model.loss(c.x, c.y), model.loss(c.x, c.y); });
     auto want = from_oracle(axis, 1, Power::square);
     for (double& x : want) x *= 4;
     CHECK(relative_error(got.front(), want) <= 1e-12);
@@ -84,7 +87,8 @@ TEST_CASE_TEMPLATE("the signed score of a down column equals that of its up row"
     auto model = random_llama<Llama<Device, LowRankAdapter>>(device, config, {.rank = 2});
     const TokenBatch batch(config.vocab, {2, 5});
     auto& mlp = model.blocks()[0].mlp;
-    const auto up = raw_scores(model, mlp.up_proj, Axis::rows, batch), down = raw_scores(model, mlp.down_proj, Axis::columns, batch);
+    const auto up = raw_scores(model, mlp.up_proj, Axis::rows, batch),
+               down = raw_scores(model, mlp.down_proj, Axis::columns, batch);
     CHECK(largest(up) > 0);
     CHECK(relative_error(up, down) <= 1e-10);
   }
@@ -128,7 +132,8 @@ TEST_CASE("the exact gradient of a masked channel is zero: exact scores cannot b
   check(FullTaylorImportance{}, false);
 }
 
-TEST_CASE("both exact scores see the same G: all row sums of a projection, signed, add up to what its columns add up to") {
+TEST_CASE(
+    "both exact scores see the same G: all row sums of a projection, signed, add up to what its columns add up to") {
   Cpu<double> device;
   const auto config = small_llamas()[1].config;
   auto model = random_llama<Llama<Cpu<double>, LowRankAdapter>>(device, config, {.rank = 2});

@@ -55,14 +55,16 @@ std::vector<double> dense(Model& model, const TaylorImportance& importance, doub
       }
       const double e = (importance.scaled ? p.adapter.scale : 1.0) * g *
                        (double(widen<typename Model::A>(weight(i, j))) + p.adapter.scale * ba);
-      sum[std::size_t((model.axis == Axis::rows ? i : j) / model.width)] += importance.power == Power::square ? e * e : std::abs(e);
+      sum[std::size_t((model.axis == Axis::rows ? i : j) / model.width)] +=
+          importance.power == Power::square ? e * e : std::abs(e);
     }
   return sum;
 }
 
 template <class Device>
 void check_dense(double bound) {
-  const std::array<Index, 3> shapes[] = {{1, 1, 1}, {3, 200, 2}, {200, 3, 5}, {129, 131, 8}, {64, 640, 16}, {300, 77, 3}, {33, 65, 33}};
+  const std::array<Index, 3> shapes[] = {{1, 1, 1},     {3, 200, 2},  {200, 3, 5}, {129, 131, 8},
+                                         {64, 640, 16}, {300, 77, 3}, {33, 65, 33}};
   for (const auto& [out, in, rank] : shapes)
     for (const Axis axis : {Axis::rows, Axis::columns})
       for (const TaylorImportance& importance :
@@ -75,7 +77,8 @@ void check_dense(double bound) {
         randomise(model, 17);
         fill(model.run.arena.grad(), model.run.arena.size(), 23);
         model.run.step.clip = 0.5;
-        CHECK(relative_error(unit_scores(model, importance), dense(model, importance, importance.clipped ? 0.5 : 1.0)) <= bound);
+        CHECK(relative_error(unit_scores(model, importance),
+                             dense(model, importance, importance.clipped ? 0.5 : 1.0)) <= bound);
       }
 }
 
@@ -129,7 +132,8 @@ TEST_CASE_TEMPLATE("magnitude is the sum of abs of the merged weight", Device, D
     auto model = c.model(device, axis, 2);
     std::vector<double> want(std::size_t(model.units.units()));
     for (Index i = 0; i < c.out; ++i)
-      for (Index j = 0; j < c.in; ++j) want[std::size_t(axis == Axis::rows ? i / 2 : j / 2)] += element[std::size_t(i * c.in + j)];
+      for (Index j = 0; j < c.in; ++j)
+        want[std::size_t(axis == Axis::rows ? i / 2 : j / 2)] += element[std::size_t(i * c.in + j)];
     CHECK(relative_error(unit_scores(model, MagnitudeImportance{}), want) <= 1e-12);
   }
 }

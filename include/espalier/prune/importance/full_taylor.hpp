@@ -15,7 +15,9 @@ struct FullTaylorImportance {
   Power power = Power::square;
 
   /// Rows of G that exist at one time: a function of the width alone, about half a million numbers at most.
-  static Index panel_rows(Index in, Index out) { return std::min(out, std::clamp<Index>((Index{1} << 19) / in, 16, 256)); }
+  static Index panel_rows(Index in, Index out) {
+    return std::min(out, std::clamp<Index>((Index{1} << 19) / in, 16, 256));
+  }
 
   template <class Device, class Projection, class Sight, class A>
   void observe(Pass<Device>& pass, const Projection& p, Axis axis, const Sight& sight, View<A, 1> out) const {

@@ -7,8 +7,8 @@
 
 namespace espalier::inline v0 {
 
-/// A uniform number per unit, the same at every step: a function of the seed, the group and the unit's number before any
-/// compaction. Every comparison of scores includes it.
+/// A uniform number per unit, the same at every step: a function of the seed, the group and the unit's number before
+/// any compaction. Every comparison of scores includes it.
 struct RandomImportance {
   static constexpr Needs needs = Needs::nothing;
 

@@ -5,7 +5,7 @@
 
 namespace espalier::inline v0 {
 
-/// ( Σ G∘W over one projection's part of a unit )², then added over the unit's projections.     after Michel et al. 2019
+/// ( Σ G∘W over one projection's part of a unit )², then added over the unit's projections.   after Michel et al. 2019
 ///
 /// Rows: Σ_j G_ij W_ij = Σ_t dy_ti (y_ti − b_i). Columns: Σ_i G_ij W_ij = Σ_t dx_tj x_tj. Exact, and nearly free while
 /// backward runs; sums over micro-batches before it is squared, as the gradient does. Exact without adapter dropout.

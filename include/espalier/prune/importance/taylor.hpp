@@ -24,7 +24,7 @@ struct TaylorImportance {
       const auto& adapter = p.adapter;
       if (!adapter.active()) return;
       const kernel::TaylorElement<typename Projection::W, A> element{
-          detail::effective_weight(p), adapter.b.grad,      adapter.a.grad, A(eta), A(scaled ? adapter.scale : 1.0), power,
+          detail::effective_weight(p),   adapter.b.grad, adapter.a.grad, A(eta), A(scaled ? adapter.scale : 1.0), power,
           clipped ? pass.state : nullptr};
       if (axis == Axis::rows) {
         const kernel::TaylorRows<typename Projection::W, A> rows{{element, out}};
