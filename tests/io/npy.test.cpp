@@ -73,7 +73,7 @@ TEST_CASE("Other spellings of the header are read: key order, quotes, version 2,
   const test::TemporaryDirectory folder;
   const std::string path = folder / "x.npy", data = raw<float>({1.5f, -2});
   for (const int version : {1, 2, 3})
-    for (const std::size_t total : {128, 256, 448}) {
+    for (const std::size_t total : {128u, 256u, 448u}) {
       io::write_file_atomically(path, npy("{\"shape\": (2,), 'fortran_order': True, 'descr': '<f4'}", data, version, total));
       const auto x = read_npy<double>(path);
       REQUIRE(x.size() == 2);

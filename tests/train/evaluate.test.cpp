@@ -77,3 +77,14 @@ TEST_CASE("Evaluation leaves no gradient and no trace, and has no dropout") {
   CHECK_THROWS_AS(evaluate(model, text, {.length = 16, .stride = 17}), Error);
   CHECK_THROWS_AS(evaluate(model, TokenFile::of({1, 2, 300}), 16), Error);
 }
+
+TEST_CASE("A batch with an id that the model does not know is refused, checked or not") {
+  Real device;
+  Model model(device);
+  const std::vector<int> good{1, 2}, high{1, 256}, low{1, -1}, ignored{1, -100};
+  CHECK_THROWS_AS(model.loss({high, good, {1, 2}}), Error);
+  CHECK_THROWS_AS(model.loss({low, good, {1, 2}}), Error);
+  CHECK_THROWS_AS(model.loss({good, high, {1, 2}}), Error);
+  CHECK_THROWS_AS(model.evaluate({good, low, {1, 2}}), Error);
+  CHECK_NOTHROW(model.loss({good, ignored, {1, 2}}));
+}

@@ -213,3 +213,18 @@ TEST_CASE("Options that contradict each other are refused before anything is tra
   CHECK_THROWS_AS(Trainer(model, optimizer, batches, {.max_norm = -1}), Error);
   CHECK_THROWS_AS(Trainer(model, optimizer, TokenFile::of(std::vector<int>(100, 256)).batches({.size = 2, .length = 24}), {}), Error);
 }
+
+TEST_CASE("Somebody who asks to stop before the run begins is heard, and the run can be taken up afterwards") {
+  const test::TemporaryDirectory folder;
+  Device device;
+  Model model(device);
+  AdamW optimizer(model);
+  Trainer trainer(model, optimizer, test::tiny_text().batches({.size = 2, .length = 24, .steps = 3}), {.checkpoints = folder / "run"});
+  trainer.stop();
+  const auto stopped = trainer.run();
+  CHECK(stopped.stopped);
+  CHECK(stopped.step == 0);
+  const auto done = trainer.run();
+  CHECK_FALSE(done.stopped);
+  CHECK(done.step == 3);
+}

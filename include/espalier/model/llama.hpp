@@ -119,6 +119,8 @@ class Llama {
     require(config.longest == 0 || batch.shape.seq <= config.longest,
             "batch: sequences of {} tokens; this model has a sliding window (sliding_window) of {}, which is not supported "
             "beyond its length", batch.shape.seq, config.longest);
+    for (const int id : batch.tokens)  // a wrong one would read beyond the embedding
+      require(id >= 0 && id < config.vocab, "batch: token {} is outside the vocabulary of {}", id, config.vocab);
     auto tokens = pass.template vector<int>(n);
     device().upload(tokens.data, batch.tokens.data(), n);
     auto x = pass.matrix(n, config.hidden);
@@ -135,6 +137,9 @@ class Llama {
   Loss<Device> go(const Batch& batch, bool learn) {
     const Index n = batch.shape.tokens(), counted = batch.weight > 0 ? 1 : batch.counted();
     require(Index(batch.targets.size()) == n, "batch: {} targets for {} tokens", batch.targets.size(), n);
+    for (const int id : batch.targets)
+      require(id == kernel::kIgnore || (id >= 0 && id < config.vocab),
+              "batch: target {} is neither -100 nor in the vocabulary of {}", id, config.vocab);
     const double weight = batch.weight > 0 ? batch.weight : counted > 0 ? 1 / double(counted) : 0;
     run.step.micro = batch.micro;
     run.publish();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <atomic>
-#include <chrono>
+#include <ctime>
 #include <espalier/core/tensor.hpp>
 #include <espalier/data/batches.hpp>
 #include <espalier/kernel/elementwise.hpp>
@@ -50,13 +50,12 @@ class Trainer {
   Batches& batches() { return batches_; }
   double sparsity() const { return sparsity_; }
 
-  /// Ends the run after the current step, with a checkpoint. May be called from a signal handler.
+  /// Ends the run, or the next one, after the current step, with a checkpoint. May be called from a signal handler.
   void stop() noexcept { stop_.store(true, std::memory_order_relaxed); }
 
   template <Observer O>
   TrainingSummary run(O& observer) {
     Index written = -1;
-    stop_.store(false, std::memory_order_relaxed);
     while (step() < steps() && !stop_.load(std::memory_order_relaxed)) {
       one_step(observer);
       const auto due = [&](Index every) { return every > 0 && step() % every == 0; };
@@ -64,6 +63,7 @@ class Trainer {
         observer.on_evaluation({step(), evaluate(model_, *options.validation, options.evaluate)});
       if (due(options.checkpoint_every)) save(observer), written = step();
     }
+    stop_.store(false, std::memory_order_relaxed);
     if (!options.checkpoints.empty() && written != step()) save(observer);
     return {step(), Index(model_.run.look().skipped), sparsity_, step() < steps()};
   }
@@ -104,24 +104,28 @@ class Trainer {
   TrainerOptions options;
 
  private:
-  using Clock = std::chrono::steady_clock;
-  static double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+  /// Seconds of a clock that is never set; <chrono> would cost every user a quarter of a second to compile.
+  static double now() {
+    timespec t{};
+    ::clock_gettime(CLOCK_MONOTONIC, &t);
+    return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+  }
 
   template <class O>
   void one_step(O& observer) {
-    const auto begin = Clock::now();
+    const double begin = now();
     auto& run = model_.run;
     auto& device = *run.device;
-    const Index now = step(), micros = batches_.options().accumulate;
-    batches_.prepare(now);
+    const Index at = step(), micros = batches_.options().accumulate;
+    batches_.prepare(at);
     for (Index k = 0; k < micros; ++k) {
       model_.loss(batches_[k]);
       if (k == 0) device.for_each(1, kernel::Copy<A, A>{run.total(), loss_.view().data});
       else device.for_each(1, kernel::Accumulate<A>{run.total(), loss_.view().data});
     }
     clip(model_, options.max_norm);
-    if (options.non_finite == NonFinite::stop) stop_unless_finite(now);
-    const double rate = options.rate(now), before = sparsity_;
+    if (options.non_finite == NonFinite::stop) stop_unless_finite(at);
+    const double rate = options.rate(at), before = sparsity_;
     sparsity_ = pruner_.step();
     StepState seen;
     if constexpr (!std::is_same_v<O, Silent>) seen = run.look();
@@ -130,23 +134,23 @@ class Trainer {
       A loss{};
       device.download(loss_.view().data, &loss, 1);
       observer.on_step({step(), steps(), double(loss), rate, seen.norm, sparsity_, seen.clip < 0, batches_.tokens_per_step(),
-                        since(begin)});
+                        now() - begin});
       if (sparsity_ != before) observer.on_prune({step(), before, sparsity_});
     }
   }
 
-  void stop_unless_finite(Index now) {
+  void stop_unless_finite(Index at) {
     const StepState seen = model_.run.look();
     if (seen.clip >= 0) return;
     fail(Errc::numerical, "step {}: the norm of the gradients is {}; nothing was changed in this step. Lower the learning "
-         "rate, or let such steps be skipped", now + 1, seen.norm);
+         "rate, or let such steps be skipped", at + 1, seen.norm);
   }
 
   template <class O>
   void save(O& observer) {
-    const auto begin = Clock::now();
+    const double begin = now();
     const std::string path = save();
-    observer.on_checkpoint({step(), path, since(begin)});
+    observer.on_checkpoint({step(), path, now() - begin});
   }
 
   const std::string& base() {
