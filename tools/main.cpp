@@ -10,6 +10,7 @@
 #include "options_table.hpp"
 #include "trouble.hpp"
 #include "verbs/verbs.hpp"
+#include "waiting.hpp"
 
 namespace espalier::tool {
 namespace {
@@ -73,6 +74,7 @@ int guarded(int argc, char** argv) {
 }  // namespace espalier::tool
 
 int main(int argc, char** argv) {
+  espalier::tool::wait_briefly(argv);
   espalier::tool::ignore_broken_pipes();
   return espalier::tool::guarded(argc, argv);
 }
