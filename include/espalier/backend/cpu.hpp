@@ -12,14 +12,15 @@ namespace detail {
 
 /// Output tiles: a function of the shape alone, tall, so that a packed panel of b is used often.
 struct Tiles {
-  Index height = 256, width = 256, down, across;
+  Index height = 512, width = 256, down, across;
   Tiles(Index rows, Index cols) {
     const auto count = [&] {
       down = (rows + height - 1) / height, across = (cols + width - 1) / width;
       return down * across;
     };
     while (count() < 16 && (width > 32 || height > 32)) {
-      if (width > 32 && (cols > width / 2 || height <= 32)) width /= 2; else height /= 2;
+      const bool narrow = width > 64 || (height <= 32 && width > 32);
+      if (narrow && (cols > width / 2 || height <= 32)) width /= 2; else height /= 2;
     }
   }
 };

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <complex>
+#include <espalier/backend/cpu.hpp>
+#include <espalier/kernel/attention_backward.hpp>
+#include <vector>
+
+#include "gradients.hpp"
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+using namespace espalier;
+using namespace espalier::test;
+
+namespace {
+
+struct Heads {
+  Index batch, seq, heads, groups, width;
+  Index tokens() const { return batch * seq; }
+  Index queries() const { return heads * width; }
+  Index keys() const { return groups * width; }
+};
+// Around the sizes of tiles (32) and blocks (64), and with every kind of sharing.
+const Heads kCases[] = {{1, 1, 1, 1, 1},  {2, 5, 2, 2, 3},   {1, 31, 2, 1, 4},  {1, 32, 4, 2, 8},
+                        {1, 33, 1, 1, 5}, {2, 65, 2, 2, 16}, {1, 100, 4, 1, 6}, {1, 150, 2, 2, 33}};
+
+/// Everything an attention layer computes.
+template <class T>
+struct Attended {
+  std::vector<T> y, lse, dq, dk, dv, delta;
+};
+
+template <class Device>
+Attended<typename Device::Activation> attend(const Heads& c, const std::vector<double>& forward,
+                                             const std::vector<double>& backward, double spike = 0) {
+  using T = typename Device::Activation;
+  Device device;
+  const auto drawn = [&](Index n, std::uint64_t seed) {
+    std::vector<T> x(static_cast<std::size_t>(n));
+    fill(x.data(), n, seed, 1.0);
+    return x;
+  };
+  auto q = drawn(c.tokens() * c.queries(), 1), k = drawn(c.tokens() * c.keys(), 2), v = drawn(c.tokens() * c.keys(), 3),
+       dy = drawn(c.tokens() * c.queries(), 4);
+  if (spike != 0)
+    for (Index j = 0; j < c.width; ++j) k[std::size_t((c.seq / 2) * c.keys() + j)] *= T(float(spike));
+  std::vector<T> mask(forward.begin(), forward.end()), seen(backward.begin(), backward.end());
+  Attended<T> out;
+  for (auto* x : {&out.y, &out.dq}) x->assign(q.size(), T(9));
+  for (auto* x : {&out.dk, &out.dv}) x->assign(k.size(), T(9));
+  for (auto* x : {&out.lse, &out.delta}) x->assign(static_cast<std::size_t>(c.tokens() * c.heads), T(9));
+  const kernel::HeadLayout layout{c.batch, c.seq, c.heads, c.groups, c.width};
+  const T scale = T(1 / std::sqrt(double(c.width)));
+  const auto rows = [&](auto& x, Index cols) { return matrix(x.data(), c.tokens(), cols); };
+  const auto in = [&](const auto& x, Index cols) { return matrix(x.data(), c.tokens(), cols); };
+  const auto cq = q, ck = k, cv = v, cdy = dy, cmask = mask, cseen = seen;
+  const kernel::CausalAttention<T, T> attention{
+      layout, scale, in(cq, c.queries()), in(ck, c.keys()), in(cv, c.keys()), vector(cmask.data(), c.groups),
+      vector(cseen.data(), c.groups), rows(out.y, c.queries()), rows(out.lse, c.heads)};
+  device.for_each_row(attention.rows(), attention);
+  const auto y = out.y, lse = out.lse;
+  const kernel::CausalAttentionBackward<T, T> common{layout,
+                                                     scale,
+                                                     in(cq, c.queries()),
+                                                     in(ck, c.keys()),
+                                                     in(cv, c.keys()),
+                                                     vector(cmask.data(), c.groups),
+                                                     vector(cseen.data(), c.groups),
+                                                     in(y, c.queries()),
+                                                     in(lse, c.heads),
+                                                     in(cdy, c.queries()),
+                                                     rows(out.dq, c.queries()),
+                                                     rows(out.dk, c.keys()),
+                                                     rows(out.dv, c.keys()),
+                                                     rows(out.delta, c.heads)};
+  const kernel::AttentionBackwardQueries<T, T> queries{common};
+  const kernel::AttentionBackwardKeys<T, T> keys{common};
+  device.for_each_row(queries.rows(), queries);
+  device.for_each_row(keys.rows(), keys);
+  return out;
+}
+
+/// The definition, a row of the softmax at a time: forward, and its derivative as a textbook has it.
+Attended<double> define(const Heads& c, const std::vector<double>& forward, const std::vector<double>& backward) {
+  const auto drawn = [&](Index n, std::uint64_t seed) {
+    std::vector<double> x(static_cast<std::size_t>(n));
+    fill(x.data(), n, seed, 1.0);
+    return x;
+  };
+  const auto q = drawn(c.tokens() * c.queries(), 1), k = drawn(c.tokens() * c.keys(), 2),
+             v = drawn(c.tokens() * c.keys(), 3), dy = drawn(c.tokens() * c.queries(), 4);
+  Attended<double> out;
+  out.y.assign(q.size(), 0), out.dq.assign(q.size(), 0), out.dk.assign(k.size(), 0), out.dv.assign(k.size(), 0);
+  out.lse.assign(static_cast<std::size_t>(c.tokens() * c.heads), 0);
+  const double scale = 1 / std::sqrt(double(c.width));
+  for (Index b = 0; b < c.batch; ++b)
+    for (Index h = 0; h < c.heads; ++h)
+      for (Index t = 0; t < c.seq; ++t) {
+        const Index g = h / (c.heads / c.groups);
+        const double m = forward[std::size_t(g)], mb = backward[std::size_t(g)];
+        const auto at_q = [&](Index j) { return std::size_t((b * c.seq + t) * c.queries() + h * c.width + j); };
+        const auto at_k = [&](Index s, Index j) { return std::size_t((b * c.seq + s) * c.keys() + g * c.width + j); };
+        std::vector<double> p(static_cast<std::size_t>(t + 1)), dp(p.size(), 0);
+        double total = 0, mean = 0;
+        for (Index s = 0; s <= t; ++s) {
+          double dot = 0;
+          for (Index j = 0; j < c.width; ++j) {
+            dot += q[at_q(j)] * k[at_k(s, j)];
+            dp[std::size_t(s)] += mb * dy[at_q(j)] * v[at_k(s, j)];
+          }
+          total += p[std::size_t(s)] = std::exp(scale * dot);
+        }
+        for (double& x : p) x /= total;
+        for (std::size_t s = 0; s < p.size(); ++s) mean += p[s] * dp[s];
+        for (Index s = 0; s <= t; ++s)
+          for (Index j = 0; j < c.width; ++j) {
+            const double ps = p[std::size_t(s)], ds = ps * (dp[std::size_t(s)] - mean);
+            out.y[at_q(j)] += m * ps * v[at_k(s, j)];
+            out.dv[at_k(s, j)] += mb * ps * dy[at_q(j)];
+            out.dq[at_q(j)] += scale * ds * k[at_k(s, j)];
+            out.dk[at_k(s, j)] += scale * ds * q[at_q(j)];
+          }
+        if (m != 0 || mb != 0) out.lse[std::size_t((b * c.seq + t) * c.heads + h)] = std::log(total);
+      }
+  return out;
+}
+
+template <class T>
+std::vector<double> widened(const std::vector<T>& x) {
+  return {x.begin(), x.end()};
+}
+template <class T>
+double worst(const Attended<T>& got, const Attended<double>& expected) {
+  return std::max({relative_error(widened(got.y), expected.y), relative_error(widened(got.lse), expected.lse),
+                   relative_error(widened(got.dq), expected.dq), relative_error(widened(got.dk), expected.dk),
+                   relative_error(widened(got.dv), expected.dv)});
+}
+std::vector<double> ones(const Heads& c) { return std::vector<double>(std::size_t(c.groups), 1.0); }
+
+}  // namespace
+
+TEST_CASE("attention and its backward pass equal the definition, across tiles and blocks and for every kind of sharing") {
+  for (const Heads& c : kCases) {
+    CAPTURE(c.seq);
+    CAPTURE(c.heads);
+    const auto expected = define(c, ones(c), ones(c));
+    CHECK(worst(attend<Oracle<double>>(c, ones(c), ones(c)), expected) < 1e-13);
+    CHECK(worst(attend<Cpu<double>>(c, ones(c), ones(c)), expected) < 1e-13);
+    CHECK(worst(attend<Cpu<float>>(c, ones(c), ones(c)), expected) < 2e-5);
+  }
+}
+
+TEST_CASE("a masked group writes zeros; where backward sees through the mask, its gradient is that of the unmasked one") {
+  const Heads c{2, 70, 4, 2, 6};
+  for (const auto& [forward, backward] :
+       {std::pair<std::vector<double>, std::vector<double>>{{1, 0}, {1, 0}}, {{0, 1}, {1, 1}}, {{0, 0}, {0, 0}}}) {
+    const auto expected = define(c, forward, backward);
+    CHECK(worst(attend<Cpu<double>>(c, forward, backward), expected) < 1e-13);
+    CHECK(worst(attend<Oracle<double>>(c, forward, backward), expected) < 1e-13);
+  }
+}
+
+TEST_CASE("scores of any size are survived: softmax subtracts its maximum, wherever it is met") {
+  for (const double spike : {300.0, -300.0}) {
+    const auto got = attend<Cpu<float>>({1, 150, 2, 2, 16}, {1, 1}, {1, 1}, spike);
+    for (const auto* x : {&got.y, &got.dq, &got.dk, &got.dv, &got.lse})
+      for (float v : *x) REQUIRE(std::isfinite(v));
+  }
+}
+
+TEST_CASE("attention runs in the complex field, where a step into the imaginary plane is a derivative") {
+  const Heads c{1, 70, 2, 1, 3};
+  const auto got = attend<Oracle<std::complex<double>>>(c, ones(c), ones(c));
+  const auto expected = define(c, ones(c), ones(c));
+  std::vector<double> y;
+  for (const auto& v : got.y) y.push_back(v.real());
+  CHECK(relative_error(y, expected.y) < 1e-13);
+}
+
+#if defined(_OPENMP)
+TEST_CASE("the bits of attention do not depend on the number of threads") {
+  const Heads c{3, 90, 4, 2, 24};
+  const int before = omp_get_max_threads();
+  std::vector<Attended<float>> results;
+  for (const int threads : {1, 2, 3}) {
+    omp_set_num_threads(threads);
+    results.push_back(attend<Cpu<float>>(c, {1, 1}, {1, 1}));
+  }
+  omp_set_num_threads(before);
+  for (const auto& r : results) {
+    CHECK(r.y == results[0].y);
+    CHECK(r.dq == results[0].dq);
+    CHECK(r.dk == results[0].dk);
+    CHECK(r.dv == results[0].dv);
+  }
+}
+#endif
