@@ -32,7 +32,8 @@ TEST_CASE_TEMPLATE("the merged weight is the oracle's", Device, Oracle<double>, 
 
 TEST_CASE_TEMPLATE("merged and unmerged compute the same function", Device, Oracle<double>, Cpu<double>) {
   for (const auto& [name, config] : small_llamas()) {
-    CAPTURE(name);
+    const std::string where = name;
+    CAPTURE(where);
     Device device;
     auto model = random_llama<Llama<Device, LowRankAdapter>>(device, config, {.rank = 3, .alpha = 5});
     const TokenBatch batch(config.vocab, {2, 6});

@@ -83,7 +83,8 @@ TEST_CASE_TEMPLATE("masked and compacted compute the same function and the same 
                    Cpu<double>) {
   using Model = Llama<Device, LowRankAdapter>;
   for (const auto& [name, config] : small_llamas()) {
-    CAPTURE(name);
+    const std::string where = name;
+    CAPTURE(where);
     Device device;
     auto model = random_llama<Model>(device, config, {.rank = 3});
     const TokenBatch batch(config.vocab, {2, 6});
@@ -125,7 +126,8 @@ TEST_CASE_TEMPLATE("masked and compacted compute the same function and the same 
 TEST_CASE_TEMPLATE("a merged, a frozen and a twice compacted model obey the same law", Device, Oracle<double>,
                    Cpu<double>) {
   for (const auto& [name, config] : small_llamas()) {
-    CAPTURE(name);
+    const std::string where = name;
+    CAPTURE(where);
     const TokenBatch batch(config.vocab, {1, 7});
     Device device;
     auto model = random_llama<Llama<Device, LowRankAdapter>>(device, config, {.rank = 2});

@@ -138,7 +138,8 @@ TEST_CASE("a target in parameters is met within the smallest step, whatever the 
         {"heads only", {.channels = false}},
         {"per cost", {.ranking = Ranking::global, .per_cost = true}}}) {
     for (const Index target : {Index{1'000'000'000}, Index{777'777'777}}) {
-      CAPTURE(name);
+      const std::string where = name;
+      CAPTURE(where);
       if (!options.channels && target < 944'334'848) continue;  // more than all heads
       PrunerOptions o = options;
       o.target_parameters = target;
@@ -160,7 +161,8 @@ TEST_CASE("a share is met within the smallest step, whatever the constraints") {
         {"without the ends", {.exclude = {0, -1}}},
         {"per cost", {.ranking = Ranking::global, .per_cost = true}}})
     for (const double share : {0.5, 0.3, 0.61}) {
-      CAPTURE(name);
+      const std::string where = name;
+      CAPTURE(where);
       CAPTURE(share);
       PruneReport report;
       left_after(kLlama7B, share, options, &report);

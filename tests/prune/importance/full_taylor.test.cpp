@@ -22,7 +22,8 @@ TEST_CASE_TEMPLATE("rows, columns and heads of the exact score are the oracle's"
         std::tuple{"head_cols_dim2", Axis::columns, 2, Normalise::none},
         std::tuple{"rows_l2normalised", Axis::rows, 1, Normalise::all},
         std::tuple{"head_rows_l2normalised", Axis::rows, 2, Normalise::all}}) {
-    CAPTURE(key);
+    const std::string where = key;
+    CAPTURE(where);
     Device device;
     auto model = c.model(device, axis, width);
     const auto got = group_scores(model, FullTaylorImportance{}, normalise, [&] { model.loss(c.x, c.y); });

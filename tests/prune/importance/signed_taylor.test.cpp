@@ -82,7 +82,8 @@ TEST_CASE("over micro-batches the signed sums are added before they are squared"
 TEST_CASE_TEMPLATE("the signed score of a down column equals that of its up row", Device, DEVICES) {
   for (const auto& [name, config] : small_llamas()) {
     if (config.feed_forward_bias) continue;  // then W x of up is not all of its output
-    CAPTURE(name);
+    const std::string where = name;
+    CAPTURE(where);
     Device device;
     auto model = random_llama<Llama<Device, LowRankAdapter>>(device, config, {.rank = 2});
     const TokenBatch batch(config.vocab, {2, 5});
@@ -106,7 +107,8 @@ TEST_CASE_TEMPLATE("a norm on q and k makes their signed row sums zero, head by 
       const auto rows = raw_scores(model, *p, Axis::rows, batch);
       std::vector<double> heads(rows.size() / std::size_t(config.head_dim));
       for (std::size_t i = 0; i < rows.size(); ++i) heads[i / std::size_t(config.head_dim)] += rows[i];
-      CAPTURE(name);
+      const std::string where = name;
+      CAPTURE(where);
       CHECK(largest(rows) > 1e-8);
       CHECK((largest(heads) <= 1e-12 * largest(rows)) == config.qk_norm);
     }

@@ -26,8 +26,8 @@ TEST_CASE_TEMPLATE("rows, columns and heads of the LoRA-guided score are the ora
           std::tuple{"head_cols_dim2", Axis::columns, 2, Normalise::none},
           std::tuple{"rows_l2normalised", Axis::rows, 1, Normalise::all},
           std::tuple{"head_rows_l2normalised", Axis::rows, 2, Normalise::all}}) {
-      CAPTURE(name);
-      CAPTURE(key);
+      const std::string where = std::string(name) + " " + key;
+      CAPTURE(where);
       Device device;
       auto model = c.model(device, axis, width);
       model.loss(c.x, c.y);
@@ -69,9 +69,8 @@ void check_dense(double bound) {
     for (const Axis axis : {Axis::rows, Axis::columns})
       for (const TaylorImportance& importance :
            {TaylorImportance{}, TaylorImportance{.power = Power::abs, .eta = 0.5, .scaled = true, .clipped = true}}) {
-        CAPTURE(out);
-        CAPTURE(in);
-        CAPTURE(rank);
+        const std::string where = format("({}, {}), rank {}", out, in, rank);
+        CAPTURE(where);
         Device device;
         Single<Device> model(device, out, in, false, {.rank = rank, .alpha = 3}, axis, 1);
         randomise(model, 17);
