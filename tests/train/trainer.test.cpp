@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstring>
 #include <espalier/backend/cpu.hpp>
 #include <espalier/prune/importance/taylor.hpp>
@@ -227,4 +228,28 @@ TEST_CASE("Somebody who asks to stop before the run begins is heard, and the run
   const auto done = trainer.run();
   CHECK_FALSE(done.stopped);
   CHECK(done.step == 3);
+}
+
+TEST_CASE("A skipped step on the day of a pruning event moves no mask, poisons no score, and the target is reached all the same") {
+  Run run;
+  struct Poison : Log {
+    Model* model;
+    float kept = 0;
+    void on_step(const StepReport& r) {
+      Log::on_step(r);
+      auto& weight = model->model.layers[0].mlp.up_proj.weight.view()(0, 0);
+      if (r.step == 14) kept = weight, weight = std::numeric_limits<float>::infinity();
+      if (r.step == 15) weight = kept;
+    }
+  } log;
+  log.model = &run.model;
+  const auto summary = run.trainer.run(log);
+  CHECK(summary.skipped == 1);
+  CHECK(log.steps[14].skipped);
+  CHECK(log.steps[13].sparsity > 0);
+  CHECK(log.steps[14].sparsity == log.steps[13].sparsity);
+  CHECK(summary.sparsity == doctest::Approx(0.5).epsilon(0.01));
+  for (const auto& group : run.pruner.plan().groups)
+    for (const double score : group.scores) CHECK(std::isfinite(score));
+  for (Index i = 0; i < run.model.run.arena.size(); ++i) REQUIRE(std::isfinite(run.model.run.arena.value()[i]));
 }
