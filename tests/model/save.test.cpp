@@ -210,11 +210,14 @@ TEST_CASE("nothing is overwritten that nobody meant to lose") {
   refuse(folder / "file", {.overwrite = true}, "not a directory");
   refuse(folder / "not/there", {}, "cannot make the directory");
   CHECK(slurp(folder / "notes/diary.txt") == "dear diary");
+  std::filesystem::create_directories(folder / "clone/.git");
+  spill(folder / "clone/config.json", "{}");
+  refuse(folder / "clone", {.overwrite = true}, "there is a directory '.git' in it");
   esp::save(model, folder / "out");
   refuse(folder / "out", {}, "exists already");
   esp::save(model, folder / "out", {.dtype = esp::Dtype::f64, .overwrite = true});
   CHECK(json::read_file(folder / "out/config.json").text("torch_dtype") == "float64");
-  CHECK(folder.entries() == 5);  // in, link, notes, file, out: nothing temporary is left
+  CHECK(folder.entries() == 6);  // in, link, notes, file, clone, out: nothing temporary is left
   refuse(folder / "q", {.dtype = esp::Dtype::i8}, "I8 is no type for weights");
 }
 
@@ -250,4 +253,20 @@ TEST_CASE("heads that do not divide the width: another model type, or more paddi
   const auto report = esp::save(model, folder / "pruned");
   REQUIRE(report.notes.size() == 1);
   CHECK(report.notes[0].find("model_type mistral instead of llama: 5 heads do not divide hidden_size 24") == 0);
+}
+
+TEST_CASE("what cannot be written is refused, and nothing appears") {
+  const Golden golden("llama-gqa");
+  Device device;
+  auto model = esp::load<Model>(device, golden.directory);
+  const TemporaryDirectory folder;
+  model.model.layers[1].mlp.up_proj.weight.view()(3, 4) = -70000;
+  CHECK_THROWS_WITH_AS(esp::save(model, folder / "half", {.dtype = esp::Dtype::f16}),
+                       doctest::Contains("model.layers.1.mlp.up_proj.weight: -70000 is beyond the range of F16"), esp::Error);
+  esp::save(model, folder / "brain", {.dtype = esp::Dtype::bf16});
+  model.groups([&](auto&& group) {
+    if (group.kind == "heads" && group.layer == 1) group.mask->set(device, {0, 0});
+  });
+  CHECK_THROWS_WITH_AS(esp::save(model, folder / "none"), doctest::Contains("layer 1 heads: every unit is masked"), esp::Error);
+  CHECK(folder.entries() == 1);
 }

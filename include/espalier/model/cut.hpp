@@ -33,6 +33,7 @@ class CutPlan {
   explicit CutPlan(Model& model) {
     model.groups([&](auto&& group) {
       const Index alive = std::count(group.mask->alive().begin(), group.mask->alive().end(), 1);
+      require(alive > 0, "{}: every unit is masked; keep at least one", group.name());
       auto& kind = kinds_[group.kind];
       if (kind.layers.empty()) kind.least = kind.most = alive;
       kind.least = std::min(kind.least, alive), kind.most = std::max(kind.most, alive);

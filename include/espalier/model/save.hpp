@@ -60,6 +60,11 @@ inline void check_output(const std::string& directory, bool overwrite, const Mod
     }
   }
   const auto names = io::list_directory(directory);
+  for (const std::string& name : names) {
+    if (io::is_directory(io::join(directory, name))) {
+      fail(Errc::usage, "{}: there is a directory {} in it, which would be lost: name another place, or remove it yourself", directory, printable(name));
+    }
+  }
   if (names.empty() || io::exists(io::join(directory, "config.json")) || io::exists(io::join(directory, "adapter_config.json"))) return;
   fail(Errc::usage, "{}: there are files here, but no config.json: this is no model directory and is not replaced", directory);
 }

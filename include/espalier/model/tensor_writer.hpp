@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <espalier/core/visit.hpp>
 #include <espalier/io/safetensors_write.hpp>
 #include <espalier/model/cut.hpp>
@@ -74,12 +75,12 @@ class TensorWriter {
     if (const TensorCut* found = cut_of(entry)) cut.rows = found->rows, cut.columns = rank_of<Stored> == 2 ? found->columns : CutSide{};
     if constexpr (rank_of<Stored> == 2 && requires { entry.projection->adapter.a; }) {
       if (merge_ && entry.projection != nullptr && entry.projection->adapter.active()) {
-        return gather<A>(cut, rows, columns, info.dtype, sink, [&](Index first, Index n, A* out) {
+        return gather<A>(cut, rows, columns, info, sink, [&](Index first, Index n, A* out) {
           merged(*entry.projection, numbers, first, n, out);
         });
       }
     }
-    gather<T>(cut, rows, columns, info.dtype, sink, [&](Index first, Index n, T* out) {
+    gather<T>(cut, rows, columns, info, sink, [&](Index first, Index n, T* out) {
       std::copy_n(numbers.data() + first * columns, n * columns, out);
     });
   }
@@ -96,7 +97,7 @@ class TensorWriter {
 
   /// fetch(first, n, out): rows of the tensor as they are. Written: the rows and columns that stay, then zeros.
   template <class T, class Fetch>
-  void gather(const TensorCut& cut, Index rows, Index columns, Dtype dtype, Sink& sink, Fetch&& fetch) const {
+  void gather(const TensorCut& cut, Index rows, Index columns, const TensorInfo& info, Sink& sink, Fetch&& fetch) const {
     const Index height = cut.rows.size(rows), width = cut.columns.size(columns);
     const Index step = std::max<Index>(1, (Index{1} << 18) / std::max(columns, width));
     std::vector<T> panel(std::size_t(step * columns)), out;
@@ -120,7 +121,19 @@ class TensorWriter {
           for (std::size_t j = 0; j < cut.columns.kept.size(); ++j) to[j] = from[cut.columns.kept[j]];
         }
       }
-      sink.write_numbers(std::span<const T>(out), dtype);
+      if (info.dtype == Dtype::f16) check_range(info.name, out);
+      sink.write_numbers(std::span<const T>(out), info.dtype);
+    }
+  }
+
+  /// Half precision ends at 65504, where weights of some models do not.
+  template <class T>
+  static void check_range(const std::string& name, const std::vector<T>& numbers) {
+    for (const T x : numbers) {
+      const double size = std::abs(widen<double>(x));
+      if (size >= 65520 && std::isfinite(size)) {
+        fail(Errc::numerical, "{}: {} is beyond the range of F16; save as BF16 or F32", name, widen<double>(x));
+      }
     }
   }
 
