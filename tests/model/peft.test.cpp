@@ -66,7 +66,9 @@ TEST_CASE("an adapter that is read and written is peft's file, byte for byte, an
     CHECK(slurp(folder / "adapter/adapter_model.safetensors") == slurp(golden.directory + "/adapter/adapter_model.safetensors"));
     const auto ours = json::read_file(folder / "adapter/adapter_config.json"), theirs = json::read_file(golden.directory + "/adapter/adapter_config.json");
     std::string last;
-    for (const auto& [key, value] : ours.members()) {
+    for (const auto& member : ours.members()) {
+      const auto& key = member.key;
+      const auto& value = member.value;
       CAPTURE(key);
       CHECK(last < key);  // sorted, as peft sorts them
       last = key;
@@ -148,7 +150,9 @@ TEST_CASE("settings that compute something else are refused by name") {
       {"init_lora_weights", "pissa"}, {"init_lora_weights", "olora"}, {"target_modules", "q_proj"}, {"target_modules", ".*\\.(q|v)_proj"},
       {"target_modules", list(".*q_proj")}, {"exclude_modules", list("(gate|up)_proj")}, {"rank_pattern", Value::object({{"^q_proj", 4}})},
       {"layers_pattern", "blocks"}};
-  for (const auto& [key, value] : unsupported) {
+  for (const auto& setting : unsupported) {
+    const auto& key = setting.first;
+    const auto& value = setting.second;
     CAPTURE(key);
     try {
       esp::AdapterConfig::read(with(key, value));
@@ -164,7 +168,9 @@ TEST_CASE("settings that compute something else are refused by name") {
       {"target_modules", Value()}, {"target_modules", list()}, {"target_modules", list(1)}, {"target_modules", 7}, {"use_rslora", 1},
       {"rank_pattern", Value::object({{"q_proj", 0}})}, {"rank_pattern", list(1)}, {"alpha_pattern", Value::object({{"q_proj", "x"}})},
       {"layers_to_transform", list("0")}};
-  for (const auto& [key, value] : malformed) {
+  for (const auto& setting : malformed) {
+    const auto& key = setting.first;
+    const auto& value = setting.second;
     CAPTURE(key);
     try {
       esp::AdapterConfig::read(with(key, value));
