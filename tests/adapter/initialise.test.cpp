@@ -19,7 +19,9 @@ LlamaConfig config() {
 }
 std::map<std::string, std::vector<double>> values(Model& model) {
   std::map<std::string, std::vector<double>> all;
-  for_each_parameter(model, [&](const std::string& path, auto& p) { all[path] = {p.value.data, p.value.data + p.size()}; });
+  for_each_parameter(model, [&](const std::string& path, auto& p) {
+    all[path] = {p.value.data, p.value.data + p.size()};
+  });
   return all;
 }
 }  // namespace

@@ -37,7 +37,8 @@ TEST_CASE("Every epoch sees every window once, in another order") {
   std::vector<std::vector<int>> epochs(4);
   Index sample = 0;
   for (const Batch batch : batches)
-    for (Index w = 0; w < 2; ++w, ++sample) epochs[std::size_t(sample / 10)].push_back(batch.tokens[std::size_t(w * 4)]);
+    for (Index w = 0; w < 2; ++w, ++sample)
+      epochs[std::size_t(sample / 10)].push_back(batch.tokens[std::size_t(w * 4)]);
   CHECK(sample == 40);
   std::set<std::vector<int>> orders(epochs.begin(), epochs.end());
   CHECK(orders.size() == 4);

@@ -35,7 +35,8 @@ TEST_CASE("A line is a document; empty lines and Windows line ends are no matter
 }
 
 TEST_CASE("Labels stand beside ids; documents without any are learnt whole, before and after") {
-  const Tokens t = read("{\"input_ids\": [1, 2]}\n{\"input_ids\": [3, 4], \"labels\": [-100, 9]}\n{\"input_ids\": [5]}\n");
+  const Tokens t =
+      read("{\"input_ids\": [1, 2]}\n{\"input_ids\": [3, 4], \"labels\": [-100, 9]}\n{\"input_ids\": [5]}\n");
   CHECK(t.labels == std::vector<int>{1, 2, -100, 9, 5});
 }
 

@@ -8,7 +8,8 @@
 using namespace espalier;
 
 TEST_CASE("Every place is taken once, for any number of things") {
-  for (const std::uint64_t n : std::initializer_list<std::uint64_t>{1, 2, 3, 4, 5, 7, 16, 17, 100, 255, 256, 257, 5000}) {
+  for (const std::uint64_t n :
+       std::initializer_list<std::uint64_t>{1, 2, 3, 4, 5, 7, 16, 17, 100, 255, 256, 257, 5000}) {
     const Permutation order{n, 42, 3};
     std::vector<int> seen(n);
     for (std::uint64_t i = 0; i < n; ++i) {

@@ -27,7 +27,8 @@ TEST_CASE("An id outside the vocabulary is refused with file, place and id") {
   t.source = "train.bin", t.ids = {0, 31999, 32000};
   t.check(32001);
   CHECK(refusal(t, 32000, Errc::bad_input) ==
-        "train.bin: id 32000 at position 2 is outside the model's vocabulary of 32000: was it made with another tokenizer?");
+        "train.bin: id 32000 at position 2 is outside the model's vocabulary of 32000: was it made with another "
+        "tokenizer?");
   t.ids = {0, -1};
   CHECK(refusal(t, 32000, Errc::bad_input).find("id -1 at position 1") != std::string::npos);
 }

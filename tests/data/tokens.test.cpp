@@ -25,7 +25,8 @@ TEST_CASE("The ending of a name says how a file is read") {
   test::spill(folder / "a.txt", "ab");
   test::spill(folder / "a.bin", std::string("a\0b\0", 4));
   test::spill(folder / "a.jsonl", "{\"input_ids\": [97, 98]}\n");
-  for (const char* name : {"a.txt", "a.bin", "a.jsonl"}) CHECK(TokenFile(folder / name).tokens().ids == std::vector<int>{97, 98});
+  for (const char* name : {"a.txt", "a.bin", "a.jsonl"})
+    CHECK(TokenFile(folder / name).tokens().ids == std::vector<int>{97, 98});
   CHECK(holds(refusal([&] { TokenFile(folder / "a.npy"); }), "read_npy_tokens"));
   CHECK(holds(refusal([&] { TokenFile(folder / "a.parquet"); }), ".jsonl"));
   CHECK(holds(refusal([&] { TokenFile(folder / "nothing.bin"); }), "nothing.bin: cannot open"));

@@ -60,7 +60,8 @@ TEST_CASE("Token ids of every integer type are read") {
 TEST_CASE("Rows of ids become documents, and the batches know it") {
   const test::TemporaryDirectory folder;
   const std::string path = folder / "ids.npy";
-  io::write_file_atomically(path, npy("{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3), }", raw<std::int32_t>({1, 2, 3, 4, 5, 6})));
+  io::write_file_atomically(
+      path, npy("{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3), }", raw<std::int32_t>({1, 2, 3, 4, 5, 6})));
   const TokenFile file(read_npy_tokens(path));
   CHECK(file.tokens().documents() == 2);
   auto batches = file.batches({.size = 2, .length = 2, .shuffle = false});
@@ -74,7 +75,8 @@ TEST_CASE("Other spellings of the header are read: key order, quotes, version 2,
   const std::string path = folder / "x.npy", data = raw<float>({1.5f, -2});
   for (const int version : {1, 2, 3})
     for (const std::size_t total : {128u, 256u, 448u}) {
-      io::write_file_atomically(path, npy("{\"shape\": (2,), 'fortran_order': True, 'descr': '<f4'}", data, version, total));
+      io::write_file_atomically(path,
+                                npy("{\"shape\": (2,), 'fortran_order': True, 'descr': '<f4'}", data, version, total));
       const auto x = read_npy<double>(path);
       REQUIRE(x.size() == 2);
       CHECK((x(0) == 1.5 && x(1) == -2));
@@ -127,5 +129,6 @@ TEST_CASE("Files that lie are refused before memory is taken for them") {
   refused(dictionary("{'descr': '>i4', 'fortran_order': False, 'shape': (1,)}"), "astype");
   refused(dictionary("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"), "astype");
   refused(npy("{'descr': '<i4', 'fortran_order': True, 'shape': (1, 1)}", four), "ascontiguousarray");
-  refused(npy("{'descr': '<i8', 'fortran_order': False, 'shape': (1,)}", raw<std::int64_t>({1ll << 40})), "does not fit");
+  refused(npy("{'descr': '<i8', 'fortran_order': False, 'shape': (1,)}", raw<std::int64_t>({1ll << 40})),
+          "does not fit");
 }

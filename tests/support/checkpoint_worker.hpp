@@ -21,9 +21,10 @@ namespace espalier::test {
 
 inline constexpr Index kWorkerSteps = 6;
 
-/// A whole training run with everything that has state, which goes on where it finds a checkpoint. Ends the process: 0 when
-/// done, with the hash of all bits in <folder>/result and the step it went on from in <folder>/resumed; 3 with an error's
-/// message in <folder>/error. `armed` is called with true when faults may begin and with false when they must end.
+/// A whole training run with everything that has state, which goes on where it finds a checkpoint. Ends the process: 0
+/// when done, with the hash of all bits in <folder>/result and the step it went on from in <folder>/resumed; 3 with an
+/// error's message in <folder>/error. `armed` is called with true when faults may begin and with false when they must
+/// end.
 template <class Arm>
 [[noreturn]] void work(const std::string& folder, Arm armed) {
   using Device = Cpu<float>;
@@ -84,8 +85,8 @@ inline Index latest(const std::string& folder) {
   return name.empty() ? 0 : std::atoi(name.c_str() + std::string("checkpoint-").size());
 }
 
-/// After whatever happened in `folder`: a worker in peace goes on from the newest complete checkpoint or a newer one, and ends
-/// in these bits.
+/// After whatever happened in `folder`: a worker in peace goes on from the newest complete checkpoint or a newer one,
+/// and ends in these bits.
 inline std::string recovers(const std::string& folder, const std::string& expected) {
   const Index known = latest(folder);
   const int status = run_worker(folder);

@@ -50,8 +50,10 @@ TEST_CASE("AdamW and clipping take the steps that torch takes") {
     for (Index i = 0; i < 7; ++i) {
       const auto [p, j] = at(i);
       CHECK(p.value(0, j) == doctest::Approx(run.at("weights").at(i).as_double()).epsilon(1e-13));
-      CHECK(arena.moment(device, 0)[p.offset + j] == doctest::Approx(run.at("moment1").at(i).as_double()).epsilon(1e-13));
-      CHECK(arena.moment(device, 1)[p.offset + j] == doctest::Approx(run.at("moment2").at(i).as_double()).epsilon(1e-13));
+      CHECK(arena.moment(device, 0)[p.offset + j] ==
+            doctest::Approx(run.at("moment1").at(i).as_double()).epsilon(1e-13));
+      CHECK(arena.moment(device, 1)[p.offset + j] ==
+            doctest::Approx(run.at("moment2").at(i).as_double()).epsilon(1e-13));
     }
     CHECK(Index(model.run.step.step) == run.index("steps"));
   }
@@ -86,11 +88,14 @@ TEST_CASE("A gradient that is not finite changes no bit of weights or moments, a
     };
     for (Index i = 0; i < arena.size(); ++i) arena.value()[i] = double(i % 7) - 3;
     fill(), clip(model, 1), optimizer.step();
-    const auto w = numbers(model, arena.value()), m = numbers(model, arena.moment(device, 0)), v = numbers(model, arena.moment(device, 1));
+    const auto w = numbers(model, arena.value()), m = numbers(model, arena.moment(device, 0)),
+               v = numbers(model, arena.moment(device, 1));
     fill();
     model.parameters[1].grad(0, 8999) = bad;
     clip(model, 1), optimizer.step();
-    const auto same = [](const std::vector<double>& a, const double* b) { return std::memcmp(a.data(), b, a.size() * sizeof(double)) == 0; };
+    const auto same = [](const std::vector<double>& a, const double* b) {
+      return std::memcmp(a.data(), b, a.size() * sizeof(double)) == 0;
+    };
     CHECK(same(w, arena.value()));
     CHECK(same(m, arena.moment(device, 0)));
     CHECK(same(v, arena.moment(device, 1)));
@@ -110,7 +115,8 @@ TEST_CASE("A clip factor is spent by the step it was made for") {
     for (Index i = 0; i < 4; ++i) model->parameters[0].grad(0, i) = 100;
   clip(clipped, 1e-3), a.step(), b.step();
   CHECK(clipped.run.look().clip == 1);
-  CHECK(clipped.run.arena.moment(device, 0)[0] == doctest::Approx(free.run.arena.moment(device, 0)[0] * 1e-3 / (200 + 1e-6)).epsilon(1e-12));
+  CHECK(clipped.run.arena.moment(device, 0)[0] ==
+        doctest::Approx(free.run.arena.moment(device, 0)[0] * 1e-3 / (200 + 1e-6)).epsilon(1e-12));
 }
 
 TEST_CASE("Hyper-parameters that make no sense are refused") {

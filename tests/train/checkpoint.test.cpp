@@ -22,9 +22,10 @@ struct Run {
   AdamW<Model> optimizer;
   Trainer<Model> trainer;
 
-  explicit Run(const std::string& folder, LowRankOptions adapter = {.rank = 2, .targets = {"v_proj"}}, double peak = 1e-2,
-               TokenFile text = test::tiny_text(800), std::string identity = "")
-      : model(device, adapter), optimizer(model),
+  explicit Run(const std::string& folder, LowRankOptions adapter = {.rank = 2, .targets = {"v_proj"}},
+               double peak = 1e-2, TokenFile text = test::tiny_text(800), std::string identity = "")
+      : model(device, adapter),
+        optimizer(model),
         trainer(model, optimizer, text.batches({.size = 1, .length = 12, .steps = 8}),
                 {.rate = {.peak = peak}, .checkpoints = folder, .checkpoint_every = 3, .identity = identity}) {}
   std::string hash() { return test::hash_of_training(model); }
@@ -140,7 +141,8 @@ TEST_CASE("A damaged checkpoint is passed over, which is said, and the run ends 
 TEST_CASE("When no checkpoint is intact, that is an error and not a fresh start") {
   const test::TemporaryDirectory folder;
   Run(folder / "run").trainer.run();
-  for (const char* name : {"run/checkpoint-6/state.safetensors", "run/checkpoint-8/state.safetensors"}) flip(folder / name, 3000);
+  for (const char* name : {"run/checkpoint-6/state.safetensors", "run/checkpoint-8/state.safetensors"})
+    flip(folder / name, 3000);
   Run run(folder / "run");
   CHECK(holds(refusal([&] { run.trainer.resume(); }, Errc::bad_input), "no checkpoint is intact"));
 }
@@ -180,7 +182,8 @@ TEST_CASE("What a dead process left behind is removed; what a living one writes 
   std::filesystem::create_directories(folder / ("run/.checkpoint-6.tmp-" + std::to_string(::getppid()) + "-0"));
   Run(folder / "run").trainer.run();
   std::size_t hidden = 0;
-  for (const auto& e : std::filesystem::directory_iterator(folder / "run")) hidden += e.path().filename().string()[0] == '.';
+  for (const auto& e : std::filesystem::directory_iterator(folder / "run"))
+    hidden += e.path().filename().string()[0] == '.';
   CHECK(hidden == 1);
 }
 
@@ -208,6 +211,7 @@ TEST_CASE("State goes through a file bit for bit, NaN and denormal numbers inclu
   b.run.step = a.run.step;
   CHECK(test::hash_of_training(a) == test::hash_of_training(b));
   b.groups([&](auto g) {
-    if (g.kind == "channels") CHECK((g.mask->straight_through() && g.mask->backward()(7) == 1 && g.mask->forward()(7) == 0));
+    if (g.kind == "channels")
+      CHECK((g.mask->straight_through() && g.mask->backward()(7) == 1 && g.mask->forward()(7) == 0));
   });
 }

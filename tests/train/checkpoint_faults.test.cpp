@@ -132,7 +132,8 @@ TEST_CASE("Killed at any call, a run resumes and ends in the bits of one that wa
     CHECK_MESSAGE(here > 0, call);
     kills += here;
   };
-  for (const char* call : {"open", "close", "fsync", "rename", "renameat2", "mkdir", "unlink", "rmdir"}) sweep(call, "kill", 1);
+  for (const char* call : {"open", "close", "fsync", "rename", "renameat2", "mkdir", "unlink", "rmdir"})
+    sweep(call, "kill", 1);
   sweep("write", "kill", 1);
   sweep("write", "torn", 7);
   MESSAGE("killed ", kills, " times, ", after_a_checkpoint, " of them with a checkpoint to go on from");
@@ -164,13 +165,15 @@ TEST_CASE("When the disk is full or broken at any call, what was there before st
   };
   for (const int error : {ENOSPC, EIO})
     for (const char* call : {"open", "fsync", "rename", "renameat2", "mkdir"}) sweep(call, error, 3);
-  sweep("write", ENOSPC, 9), sweep("write", EIO, 11), sweep("close", EIO, 5), sweep("unlink", EIO, 1), sweep("rmdir", EIO, 1);
+  sweep("write", ENOSPC, 9), sweep("write", EIO, 11), sweep("close", EIO, 5), sweep("unlink", EIO, 1),
+      sweep("rmdir", EIO, 1);
   CHECK(errors >= 40 / kEvery);
 }
 
 TEST_CASE("Calls that are interrupted or do less than asked for are simply continued") {
   const std::string expected = uninterrupted();
-  for (const std::string what : {"write:4:short", "write:40:short", "write:9:4", "open:2:4", "open:3:4", "fsync:1:4", "fsync:2:4"}) {
+  for (const std::string what :
+       {"write:4:short", "write:40:short", "write:9:4", "open:2:4", "open:3:4", "fsync:1:4", "fsync:2:4"}) {
     const test::TemporaryDirectory folder;
     CHECK_MESSAGE(test::exit_code(test::run_worker(folder.path().string(), what)) == 0, what);
     CHECK(test::slurp(folder / "result") == expected);

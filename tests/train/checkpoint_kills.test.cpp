@@ -21,7 +21,8 @@ TEST_CASE("Killed from outside at any system call, a run resumes and ends in the
     expected = test::slurp(folder / "result");
     REQUIRE(expected.size() == 64);
   }
-  // Opening is traced in the whole process, so its first kills hit the loader; the others are calls of checkpoints alone.
+  // Opening is traced in the whole process, so its first kills hit the loader; the others are calls of checkpoints
+  // alone.
   const auto command = [](const std::string& call, int k) {
     return std::vector<std::string>{"strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e",
                                     "inject=" + call + ":signal=KILL:when=" + std::to_string(k)};

@@ -16,7 +16,8 @@ namespace {
 template <class Device>
 void fill(test::StubModel<Device>& model, double scale) {
   for (auto& p : model.parameters)
-    for (Index i = 0; i < p.size(); ++i) p.grad(0, i) = typename Device::Accumulate(scale * double((i * 7 + p.offset) % 13 - 6));
+    for (Index i = 0; i < p.size(); ++i)
+      p.grad(0, i) = typename Device::Accumulate(scale * double((i * 7 + p.offset) % 13 - 6));
 }
 }  // namespace
 
@@ -62,7 +63,8 @@ TEST_CASE("In single precision squares neither overflow nor vanish") {
     fill(model, scale);
     clip(model, 1);
     double sum = 0;
-    for (Index i = 0; i < 3000; ++i) sum += double(model.parameters[0].grad(0, i)) * double(model.parameters[0].grad(0, i));
+    for (Index i = 0; i < 3000; ++i)
+      sum += double(model.parameters[0].grad(0, i)) * double(model.parameters[0].grad(0, i));
     CHECK(model.run.look().norm == doctest::Approx(std::sqrt(sum)).epsilon(1e-12));
     CHECK(model.run.look().clip > 0);
   }

@@ -14,7 +14,8 @@ using Model = test::TinyModel<Real>;
 namespace {
 
 /// −log p of every token of ids[begin, end) but the first, each from all the tokens that its window holds before it.
-void by_hand(Model& model, const std::vector<int>& ids, Index begin, Index end, Index length, Index stride, double& sum, Index& n) {
+void by_hand(Model& model, const std::vector<int>& ids, Index begin, Index end, Index length, Index stride, double& sum,
+             Index& n) {
   for (Index first = begin, done = begin; done + 1 < end; first += stride) {
     const Index tokens = std::min(length, end - 1 - first);
     const auto logits = model.logits(std::span(ids).subspan(std::size_t(first), std::size_t(tokens)), {1, tokens});
@@ -67,7 +68,8 @@ TEST_CASE("Ignored labels are neither predicted nor counted") {
 TEST_CASE("Evaluation leaves no gradient and no trace, and has no dropout") {
   Real device;
   Model model(device, {.rank = 4, .dropout = 0.5});
-  for (auto& block : model.blocks()) test::fill(block.mlp.up_proj.adapter.b.value.data, block.mlp.up_proj.adapter.b.size(), 3);
+  for (auto& block : model.blocks())
+    test::fill(block.mlp.up_proj.adapter.b.value.data, block.mlp.up_proj.adapter.b.size(), 3);
   const auto text = test::tiny_text(80);
   const auto first = evaluate(model, text, 16), second = evaluate(model, text, 16);
   CHECK(first.loss == second.loss);

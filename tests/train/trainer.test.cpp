@@ -51,7 +51,8 @@ struct Run {
       : model(device, {.rank = 4, .dropout = 0.1}, seed),
         pruner(model, TaylorImportance{}, EMAMask{.decay = 0.9}, CubicSchedule{.begin = 6, .end = 40, .sparsity = 0.5},
                PrunerOptions{.every = 5, .revival = revival}),
-        trainer(model, optimizer, pruner, test::tiny_text().batches({.size = 2, .length = 24, .steps = steps, .seed = 4, .accumulate = 2}),
+        trainer(model, optimizer, pruner,
+                test::tiny_text().batches({.size = 2, .length = 24, .steps = steps, .seed = 4, .accumulate = 2}),
                 with_rate(o)) {}
   static TrainerOptions with_rate(TrainerOptions o) {
     o.rate = {.peak = 5e-3, .warmup = 5, .steps = 60, .shape = RateShape::cosine};
@@ -212,7 +213,9 @@ TEST_CASE("Options that contradict each other are refused before anything is tra
   CHECK_THROWS_AS(Trainer(model, optimizer, batches, {.evaluate_every = 2}), Error);
   CHECK_THROWS_AS(Trainer(model, optimizer, batches, {.checkpoint_every = 2}), Error);
   CHECK_THROWS_AS(Trainer(model, optimizer, batches, {.max_norm = -1}), Error);
-  CHECK_THROWS_AS(Trainer(model, optimizer, TokenFile::of(std::vector<int>(100, 256)).batches({.size = 2, .length = 24}), {}), Error);
+  CHECK_THROWS_AS(
+      Trainer(model, optimizer, TokenFile::of(std::vector<int>(100, 256)).batches({.size = 2, .length = 24}), {}),
+      Error);
 }
 
 TEST_CASE("Somebody who asks to stop before the run begins is heard, and the run can be taken up afterwards") {
@@ -220,7 +223,8 @@ TEST_CASE("Somebody who asks to stop before the run begins is heard, and the run
   Device device;
   Model model(device);
   AdamW optimizer(model);
-  Trainer trainer(model, optimizer, test::tiny_text().batches({.size = 2, .length = 24, .steps = 3}), {.checkpoints = folder / "run"});
+  Trainer trainer(model, optimizer, test::tiny_text().batches({.size = 2, .length = 24, .steps = 3}),
+                  {.checkpoints = folder / "run"});
   trainer.stop();
   const auto stopped = trainer.run();
   CHECK(stopped.stopped);
@@ -230,7 +234,9 @@ TEST_CASE("Somebody who asks to stop before the run begins is heard, and the run
   CHECK(done.step == 3);
 }
 
-TEST_CASE("A skipped step on the day of a pruning event moves no mask, poisons no score, and the target is reached all the same") {
+TEST_CASE(
+    "A skipped step on the day of a pruning event moves no mask, poisons no score, and the target is reached all the "
+    "same") {
   Run run;
   struct Poison : Log {
     Model* model;

@@ -72,8 +72,10 @@ Counter train(Score score, bool recompute) {
   Model model(device, {.rank = 4, .dropout = 0.1});
   model.recompute = recompute;
   AdamW optimizer(model);
-  Pruner pruner(model, score, EMAMask{}, CubicSchedule{.begin = 4, .end = 40, .sparsity = 0.5}, PrunerOptions{.every = 10});
-  Trainer trainer(model, optimizer, pruner, test::tiny_text().batches({.size = 2, .length = 40, .steps = 50, .accumulate = 2}),
+  Pruner pruner(model, score, EMAMask{}, CubicSchedule{.begin = 4, .end = 40, .sparsity = 0.5},
+                PrunerOptions{.every = 10});
+  Trainer trainer(model, optimizer, pruner,
+                  test::tiny_text().batches({.size = 2, .length = 40, .steps = 50, .accumulate = 2}),
                   {.rate = {.peak = 1e-3}});
   Counter counter;
   counter.before = allocations;
@@ -83,8 +85,8 @@ Counter train(Score score, bool recompute) {
 
 template <class Score>
 void check_training(Score score, bool recompute) {
-  // A thread takes scratch memory of its own when it gets its first row, which on a busy machine may be in any step of a
-  // process's first run. Threads stay, and so does their memory: a second run is strict.
+  // A thread takes scratch memory of its own when it gets its first row, which on a busy machine may be in any step of
+  // a process's first run. Threads stay, and so does their memory: a second run is strict.
   train(score, recompute);
   const Counter counter = train(score, recompute);
   CHECK(counter.during[1] > 0);
@@ -116,7 +118,8 @@ TEST_CASE("The counter sees every way to allocate" * doctest::skip(ESPALIER_COUN
   CHECK_FALSE(counts([] {}));
 }
 
-TEST_CASE("Between pruning events a training step allocates nothing after the first" * doctest::skip(ESPALIER_COUNTS == 0)) {
+TEST_CASE("Between pruning events a training step allocates nothing after the first" *
+          doctest::skip(ESPALIER_COUNTS == 0)) {
   check_training(TaylorImportance{}, false);
   check_training(TaylorImportance{}, true);
   check_training(FullTaylorImportance{}, false);

@@ -17,8 +17,9 @@ inline double normal(const RandomStream& stream, std::uint64_t i) {
 }
 
 /// Fresh adapters: B = 0, so that nothing changes at first; A uniform in ±1/√in, or normal with deviation 1/rank.
-/// Each adapter gets its stream of random numbers: the number of its projection in the model, whichever others have one.
-/// Its A is a function of (seed, that number, row, column of the uncompacted model). The seed becomes that of the run.
+/// Each adapter gets its stream of random numbers: the number of its projection in the model, whichever others have
+/// one. Its A is a function of (seed, that number, row, column of the uncompacted model). The seed becomes that of the
+/// run.
 template <class Model>
 void initialise(Model& model, std::uint64_t seed, AdapterInit how) {
   auto& run = model.run;

@@ -7,8 +7,8 @@
 
 namespace espalier::inline v0::detail {
 
-/// f(i) for i in [0, n), dealt out `chunk` at a time where it is worth threads. A region that would have a single thread is
-/// never opened: OpenMP's run-time library takes memory for each of those, and a training step takes none.
+/// f(i) for i in [0, n), dealt out `chunk` at a time where it is worth threads. A region that would have a single
+/// thread is never opened: OpenMP's run-time library takes memory for each of those, and a training step takes none.
 template <class F>
 void parallel(Index n, Index chunk, bool worth, const F& f) {
 #if defined(_OPENMP)

@@ -22,9 +22,10 @@ struct BatchOptions {
   Index accumulate = 1;     ///< batches to an optimizer step
 };
 
-/// Windows of length + 1 tokens, each beginning where the one before ended, in an order that is new every epoch: what is
-/// predicted at position i is token i + 1. Documents are cut into windows of their own and padded with targets that do
-/// not count. Which windows make up a batch is a function of (seed, step) alone, so the number of the step is the cursor.
+/// Windows of length + 1 tokens, each beginning where the one before ended, in an order that is new every epoch: what
+/// is predicted at position i is token i + 1. Documents are cut into windows of their own and padded with targets that
+/// do not count. Which windows make up a batch is a function of (seed, step) alone, so the number of the step is the
+/// cursor.
 ///
 ///     for (Batch batch : batches) …         a batch is valid until the next
 class Batches {
@@ -49,7 +50,8 @@ class Batches {
   /// Makes the batches of an optimizer step, 0 being the first.
   void prepare(Index step) {
     const Index per_step = options_.size * options_.accumulate, length = options_.length;
-    for (Index k = 0; k < per_step; ++k) fill(window_at(step * per_step + k), ids_.data() + k * length, targets_.data() + k * length);
+    for (Index k = 0; k < per_step; ++k)
+      fill(window_at(step * per_step + k), ids_.data() + k * length, targets_.data() + k * length);
     counted_ = Index(targets_.size()) - std::count(targets_.begin(), targets_.end(), -100);
   }
   /// Batch number k of the step that was prepared.
@@ -97,8 +99,8 @@ class Batches {
       for (Index i = t.begin_of(d); i + 1 < t.ends[std::size_t(d)]; i += length)
         documents_.push_back({i, std::min(i + length, t.ends[std::size_t(d)] - 1)});
     if (windows() > 0) return;
-    fail(Errc::bad_input, "{}: {} tokens are less than one window of {} + 1: give more text or a smaller length", t.source,
-         t.size(), length);
+    fail(Errc::bad_input, "{}: {} tokens are less than one window of {} + 1: give more text or a smaller length",
+         t.source, t.size(), length);
   }
 
   Window window_at(Index sample) const {

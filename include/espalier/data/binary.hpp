@@ -30,23 +30,28 @@ struct BinaryTokens {
     BinaryTokens form;
     if (magic != kShortMagic && magic != kLongMagic) {
       if (file.size() % 2 != 0) {
-        fail(Errc::bad_input, "{}: {} bytes are not a whole number of 16-bit ids. Hint: a .bin without an llm.c header is "
-             "read as nanoGPT writes it, 16 bits an id", file.path(), file.size());
+        fail(Errc::bad_input,
+             "{}: {} bytes are not a whole number of 16-bit ids. Hint: a .bin without an llm.c header is "
+             "read as nanoGPT writes it, 16 bits an id",
+             file.path(), file.size());
       }
       form.count = file.size() / 2;
       return form;
     }
     const std::int32_t expected = magic == kShortMagic ? 1 : 7;
     if (version != expected) {
-      fail(Errc::unsupported, "{}: an llm.c token file {} of version {}, expected {}. Hint: write it anew with a current "
-           "llm.c data script", file.path(), magic, version, expected);
+      fail(Errc::unsupported,
+           "{}: an llm.c token file {} of version {}, expected {}. Hint: write it anew with a current "
+           "llm.c data script",
+           file.path(), magic, version, expected);
     }
     form.first = sizeof header, form.width = magic == kShortMagic ? 2 : 4;
     form.count = header[2] < 0 ? 0 : static_cast<std::uint64_t>(header[2]);
     if (header[2] < 0 || file.size() != form.first + form.count * form.width) {
-      fail(Errc::bad_input, "{}: the header promises {} ids of {} bytes, {} bytes in all; the file has {}. Hint: it was cut "
-           "off, or is still being written", file.path(), header[2], form.width, form.first + form.count * form.width,
-           file.size());
+      fail(Errc::bad_input,
+           "{}: the header promises {} ids of {} bytes, {} bytes in all; the file has {}. Hint: it was cut "
+           "off, or is still being written",
+           file.path(), header[2], form.width, form.first + form.count * form.width, file.size());
     }
     return form;
   }

@@ -24,13 +24,15 @@ inline int token_of(const json::Value& value, std::string_view name, bool may_ig
 inline void append_document(Tokens& tokens, const json::Value& line) {
   const json::Value *ids = line.find("input_ids"), *labels = line.find("labels"), *text = line.find("text");
   if (ids == nullptr && text == nullptr) {
-    fail(Errc::unsupported, "expected \"input_ids\" (and \"labels\"), or \"text\" for a model of bytes; conversations and "
+    fail(Errc::unsupported,
+         "expected \"input_ids\" (and \"labels\"), or \"text\" for a model of bytes; conversations and "
          "instructions have to be turned into token ids by the model's own tokenizer first");
   }
   if (const json::Value* seen = ids != nullptr ? line.find("attention_mask") : nullptr) {
     for (const json::Value& m : seen->elements("attention_mask")) {
       if (m.as_index("attention_mask") != 1) {
-        fail(Errc::unsupported, "\"attention_mask\" hides tokens, which would be trained on: leave padding out, it is added here");
+        fail(Errc::unsupported,
+             "\"attention_mask\" hides tokens, which would be trained on: leave padding out, it is added here");
       }
     }
   }
@@ -56,8 +58,8 @@ inline void append_document(Tokens& tokens, const json::Value& line) {
 
 }  // namespace detail
 
-/// One JSON object a line, one document an object. A label stands in the place of the id it replaces, as in Hugging Face
-/// data sets; −100 is neither learnt nor counted.
+/// One JSON object a line, one document an object. A label stands in the place of the id it replaces, as in Hugging
+/// Face data sets; −100 is neither learnt nor counted.
 inline Tokens read_jsonl_tokens(const std::string& path) {
   const std::string all = io::read_file(path, std::uint64_t{1} << 40);
   Tokens tokens;
@@ -81,8 +83,8 @@ inline Tokens read_jsonl_tokens(const std::string& path) {
     }
   }
   if (of_text != 0 && of_text != tokens.documents()) {
-    fail(Errc::bad_input, "{}: {} of {} lines are text and the others token ids: make it one or the other", path, of_text,
-         tokens.documents());
+    fail(Errc::bad_input, "{}: {} of {} lines are text and the others token ids: make it one or the other", path,
+         of_text, tokens.documents());
   }
   return tokens;
 }

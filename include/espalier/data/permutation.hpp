@@ -6,8 +6,8 @@
 
 namespace espalier::inline v0 {
 
-/// An order of n things, a pure function of (seed, which): nothing is stored, and any place can be asked for at any time.
-/// Six rounds of a Feistel network on the next even number of bits; results that are too large go round again.
+/// An order of n things, a pure function of (seed, which): nothing is stored, and any place can be asked for at any
+/// time. Six rounds of a Feistel network on the next even number of bits; results that are too large go round again.
 ///                                                                           Luby & Rackoff 1988; Black & Rogaway 2002
 struct Permutation {
   std::uint64_t n;

@@ -17,11 +17,11 @@ constexpr bool is_byte_level(Index vocabulary) { return vocabulary >= 256 && voc
 
 /// Token ids: one endless text, or many documents.
 struct Tokens {
-  std::string source;          ///< where they came from, for messages
-  std::vector<int> ids;        ///< all documents end to end
-  std::vector<int> labels;     ///< per id, what the model should say in its place: an id, or −100; empty: the ids themselves
-  std::vector<Index> ends;     ///< where each document ends in `ids`; empty: one text without documents
-  bool bytes = false;          ///< ids are the bytes of a text
+  std::string source;       ///< where they came from, for messages
+  std::vector<int> ids;     ///< all documents end to end
+  std::vector<int> labels;  ///< per id, what should stand in its place: an id, or −100; empty: the ids themselves
+  std::vector<Index> ends;  ///< where each document ends in `ids`; empty: one text without documents
+  bool bytes = false;       ///< ids are the bytes of a text
 
   Index size() const { return Index(ids.size()); }
   Index documents() const { return Index(ends.size()); }
@@ -32,8 +32,8 @@ struct Tokens {
   void check(Index vocabulary) const {
     if (bytes && !is_byte_level(vocabulary)) {
       fail(Errc::unsupported,
-           "{}: raw text is read as bytes, and a vocabulary of {} is not one of bytes: tokenize it with the model's own "
-           "tokenizer and give token ids (.bin, .npy, or .jsonl with \"input_ids\")",
+           "{}: raw text is read as bytes, and a vocabulary of {} is not one of bytes: tokenize it with the model's "
+           "own tokenizer and give token ids (.bin, .npy, or .jsonl with \"input_ids\")",
            source, vocabulary);
     }
     for (std::size_t i = 0; i < ids.size(); ++i)
@@ -67,10 +67,12 @@ struct Tokens {
  private:
   [[noreturn]] void refuse(std::string_view what, int id, std::size_t at, Index vocabulary) const {
     const auto document = std::upper_bound(ends.begin(), ends.end(), Index(at)) - ends.begin();
-    const std::string where = ends.empty() ? format("position {}", at)
-                                           : format("document {}, position {}", document, Index(at) - begin_of(document));
-    fail(Errc::bad_input, "{}: {} {} at {} is outside the model's vocabulary of {}: was it made with another tokenizer?",
-         source, what, id, where, vocabulary);
+    const std::string where = ends.empty()
+                                  ? format("position {}", at)
+                                  : format("document {}, position {}", document, Index(at) - begin_of(document));
+    fail(Errc::bad_input,
+         "{}: {} {} at {} is outside the model's vocabulary of {}: was it made with another tokenizer?", source, what,
+         id, where, vocabulary);
   }
 };
 

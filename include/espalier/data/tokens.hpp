@@ -12,8 +12,8 @@
 
 namespace espalier::inline v0 {
 
-/// Token ids out of a file, by its ending: .bin (nanoGPT or llm.c), .jsonl (ids, or texts for models of bytes), .txt (text
-/// for models of bytes); arrays of .npy through io/npy.hpp.
+/// Token ids out of a file, by its ending: .bin (nanoGPT or llm.c), .jsonl (ids, or texts for models of bytes), .txt
+/// (text for models of bytes); arrays of .npy through io/npy.hpp.
 ///
 ///     TokenFile data("train.bin");
 ///     data.check(model.config.vocab);

@@ -16,15 +16,17 @@ template <class T, class Plain>
 using MapOf = std::conditional_t<std::is_const_v<T>, const Plain, Plain>;
 }  // namespace detail
 
-/// The memory of a matrix or vector as an Eigen::Map with its strides: writing to one writes to the other. The view must lie
-/// in host memory and outlive the map; a device tensor is downloaded first. A transposed view maps to the transpose.
+/// The memory of a matrix or vector as an Eigen::Map with its strides: writing to one writes to the other. The view
+/// must lie in host memory and outlive the map; a device tensor is downloaded first. A transposed view maps to the
+/// transpose.
 ///
 ///     auto w = as_eigen(projection.weight);      w.row(3).setZero();
 template <class T>
 auto as_eigen(View<T, 2> v) {
   using Plain = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Stride = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
-  return Eigen::Map<detail::MapOf<T, Plain>, Eigen::Unaligned, Stride>(v.data, v.rows(), v.cols(), Stride(v.stride[0], v.stride[1]));
+  return Eigen::Map<detail::MapOf<T, Plain>, Eigen::Unaligned, Stride>(v.data, v.rows(), v.cols(),
+                                                                       Stride(v.stride[0], v.stride[1]));
 }
 template <class T>
 auto as_eigen(View<T, 1> v) {

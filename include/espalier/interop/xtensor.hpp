@@ -15,8 +15,8 @@
 
 namespace espalier::inline v0 {
 
-/// The memory of a view as an xtensor expression, strides and all: writing to one writes to the other. The view must lie in
-/// host memory and outlive the expression; a device tensor is downloaded first.
+/// The memory of a view as an xtensor expression, strides and all: writing to one writes to the other. The view must
+/// lie in host memory and outlive the expression; a device tensor is downloaded first.
 ///
 ///     auto a = as_xtensor(model.model.norm.weight);      a(3) = 1;
 template <class T, int Rank>
@@ -26,7 +26,8 @@ auto as_xtensor(View<T, Rank> v) {
   for (int d = 0; d < Rank; ++d) {
     require(v.stride[d] >= 0, "as_xtensor: stride {} of axis {}; expected no negative one", v.stride[d], d);
     shape[std::size_t(d)] = std::size_t(v.shape[d]);
-    strides[std::size_t(d)] = v.shape[d] == 1 ? 0 : v.stride[d];  // as xtensor wants it where there is nothing to stride over
+    strides[std::size_t(d)] =
+        v.shape[d] == 1 ? 0 : v.stride[d];  // as xtensor wants it where there is nothing to stride over
   }
   // The size is that of the shape, whatever the strides span: adaptors insist, and never look beyond through it.
   return xt::adapt(v.data, std::size_t(v.size()), xt::no_ownership(), shape, strides);

@@ -34,8 +34,16 @@ template <class F>
 void with_npy_type(const NpyHeader& h, F&& f) {
   switch (h.kind()) {
     case 'f': return h.width == 2 ? f(Half{}) : h.width == 4 ? f(float{}) : f(double{});
-    case 'i': return h.width == 1 ? f(std::int8_t{}) : h.width == 2 ? f(std::int16_t{}) : h.width == 4 ? f(std::int32_t{}) : f(std::int64_t{});
-    default: return h.width == 1 ? f(std::uint8_t{}) : h.width == 2 ? f(std::uint16_t{}) : h.width == 4 ? f(std::uint32_t{}) : f(std::uint64_t{});
+    case 'i':
+      return h.width == 1   ? f(std::int8_t{})
+             : h.width == 2 ? f(std::int16_t{})
+             : h.width == 4 ? f(std::int32_t{})
+                            : f(std::int64_t{});
+    default:
+      return h.width == 1   ? f(std::uint8_t{})
+             : h.width == 2 ? f(std::uint16_t{})
+             : h.width == 4 ? f(std::uint32_t{})
+                            : f(std::uint64_t{});
   }
 }
 
@@ -43,7 +51,8 @@ void with_npy_type(const NpyHeader& h, F&& f) {
 template <class To, class From>
 To npy_number(From x, const io::File& file, std::uint64_t at) {
   if constexpr (std::integral<To> && std::integral<From>) {
-    if (!std::in_range<To>(x)) fail(Errc::bad_input, "{}: {} at position {} does not fit {} bits", file.path(), x, at, sizeof(To) * 8);
+    if (!std::in_range<To>(x))
+      fail(Errc::bad_input, "{}: {} at position {} does not fit {} bits", file.path(), x, at, sizeof(To) * 8);
     return To(x);
   } else if constexpr (std::integral<To>) {
     fail(Errc::bad_input, "{}: numbers with a fraction where whole ones are expected", file.path());
@@ -106,9 +115,11 @@ struct NpyTokens {
 inline NpyTokens read_npy_tokens(const std::string& path) {
   const xt::xarray<int> array = read_npy<int>(path);
   if (array.dimension() < 1 || array.dimension() > 2) {
-    fail(Errc::bad_input, "{}: {} dimensions, expected a stream of ids (n) or rows of them (n, T)", path, array.dimension());
+    fail(Errc::bad_input, "{}: {} dimensions, expected a stream of ids (n) or rows of them (n, T)", path,
+         array.dimension());
   }
-  return {path, std::vector<int>(array.data(), array.data() + array.size()), array.dimension() == 2 ? Index(array.shape()[1]) : 0};
+  return {path, std::vector<int>(array.data(), array.data() + array.size()),
+          array.dimension() == 2 ? Index(array.shape()[1]) : 0};
 }
 
 }  // namespace espalier::inline v0

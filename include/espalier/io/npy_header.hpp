@@ -17,7 +17,7 @@
 namespace espalier::inline v0 {
 
 /// What a .npy file says about itself: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }, checked against the
-/// size of the file before any memory is taken.                                                         numpy.lib.format
+/// size of the file before any memory is taken.                                                        numpy.lib.format
 struct NpyHeader {
   std::string descr;
   bool fortran_order = false;
@@ -33,12 +33,15 @@ struct NpyHeader {
     const auto bytes = std::as_writable_bytes(std::span(start));
     if (file.size() < 12) refuse(file, "it is too short");
     file.read_at(0, bytes);
-    if (std::string_view(reinterpret_cast<const char*>(start), 6) != "\x93NUMPY") refuse(file, "it does not begin with \\x93NUMPY");
+    if (std::string_view(reinterpret_cast<const char*>(start), 6) != "\x93NUMPY")
+      refuse(file, "it does not begin with \\x93NUMPY");
     const unsigned version = start[6];
-    if (version < 1 || version > 3 || start[7] != 0) refuse(file, format("its format version {}.{} is unknown", version, int(start[7])));
+    if (version < 1 || version > 3 || start[7] != 0)
+      refuse(file, format("its format version {}.{} is unknown", version, int(start[7])));
     std::uint64_t length = start[8] | std::uint64_t{start[9]} << 8, begin = 10;
     if (version > 1) length |= std::uint64_t{start[10]} << 16 | std::uint64_t{start[11]} << 24, begin = 12;
-    if (length > (1u << 20) || length > file.size() - begin) refuse(file, format("its header of {} bytes is cut off", length));
+    if (length > (1u << 20) || length > file.size() - begin)
+      refuse(file, format("its header of {} bytes is cut off", length));
     std::string text(length, '\0');
     file.read_at(begin, std::as_writable_bytes(std::span(text.data(), text.size())));
     NpyHeader header;
@@ -54,9 +57,11 @@ struct NpyHeader {
   }
 
   void measure(const io::File& file) {
-    static constexpr std::string_view known[] = {"<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1"};
+    static constexpr std::string_view known[] = {"<f2", "<f4", "<f8", "|i1", "<i2", "<i4",
+                                                 "<i8", "|u1", "<u2", "<u4", "<u8", "|b1"};
     if (std::find(std::begin(known), std::end(known), descr) == std::end(known)) {
-      fail(Errc::unsupported, "{}: numbers of type {}; convert with array.astype('<i4') or '<f4'", file.path(), printable(descr));
+      fail(Errc::unsupported, "{}: numbers of type {}; convert with array.astype('<i4') or '<f4'", file.path(),
+           printable(descr));
     }
     width = unsigned(descr[2] - '0');
     if (fortran_order && shape.size() > 1) {
@@ -83,7 +88,8 @@ struct NpyHeader {
       while (!next('}')) {
         const std::string key = text();
         const unsigned bit = key == "descr" ? 1 : key == "fortran_order" ? 2 : key == "shape" ? 4 : 0;
-        if (bit == 0 || (seen & bit) != 0) refuse(file, format("the key {} is unknown or stands twice", printable(key)));
+        if (bit == 0 || (seen & bit) != 0)
+          refuse(file, format("the key {} is unknown or stands twice", printable(key)));
         seen |= bit;
         expect(':');
         if (bit == 1) header.descr = text();

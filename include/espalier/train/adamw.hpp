@@ -13,7 +13,7 @@ struct AdamWOptions {
   double decay = 0;  ///< decoupled weight decay
 };
 
-/// Adam with decoupled weight decay, over the model's whole arena in one kernel.                Loshchilov & Hutter 2019
+/// Adam with decoupled weight decay, over the model's whole arena in one kernel.               Loshchilov & Hutter 2019
 /// A step spends the gradients: they are zero afterwards. The rate and the bias corrections travel in the StepState.
 ///
 ///     AdamW optimizer(model, {.rate = 1e-4});
@@ -28,8 +28,8 @@ class AdamW {
   explicit AdamW(Model& model, const AdamWOptions& o = {}) : options(o), model_(&model) {
     require(o.rate >= 0 && o.eps >= 0 && o.decay >= 0, "AdamW: rate {}, eps {}, decay {}; none may be negative", o.rate,
             o.eps, o.decay);
-    require(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1, "AdamW: beta1 {}, beta2 {}; expected 0 <= beta < 1",
-            o.beta1, o.beta2);
+    require(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1,
+            "AdamW: beta1 {}, beta2 {}; expected 0 <= beta < 1", o.beta1, o.beta2);
     for (int k = 0; k < 2; ++k) model.run.arena.moment(*model.run.device, k);
   }
 
@@ -43,9 +43,9 @@ class AdamW {
     run.step.correction2 = 1 - std::pow(options.beta2, t);
     run.publish();
     auto& arena = run.arena;
-    device.for_each(arena.size(),
-                    kernel::AdamW<A>{arena.value(), arena.grad(), arena.moment(device, 0), arena.moment(device, 1),
-                                     A(options.beta1), A(options.beta2), A(options.eps), A(options.decay), run.on_device()});
+    device.for_each(arena.size(), kernel::AdamW<A>{arena.value(), arena.grad(), arena.moment(device, 0),
+                                                   arena.moment(device, 1), A(options.beta1), A(options.beta2),
+                                                   A(options.eps), A(options.decay), run.on_device()});
     device.for_each(1, kernel::EndStep{run.on_device()});
     ++run.step.step;
   }

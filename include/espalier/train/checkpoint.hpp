@@ -52,7 +52,8 @@ struct TrainingState {
         void write(std::span<const std::byte> x) { hash.update(x), file.write(x); }
         void write(std::string_view x) { hash.update(x), file.write(x); }
       } out{file, hash};
-      stream_safetensors(out, specs, {}, [&](const TensorInfo& t, auto& sink) { sink.write(numbers.at(t.name).bytes); });
+      stream_safetensors(out, specs, {},
+                         [&](const TensorInfo& t, auto& sink) { sink.write(numbers.at(t.name).bytes); });
       bytes = file.written();
     });
     auto entry = json::Value::object();
@@ -73,10 +74,13 @@ struct TrainingState {
   /// The stored numbers of a name, which must have this type and shape.
   const Numbers& expect(const std::string& name, Dtype dtype, const std::vector<Index>& shape) const {
     const auto at = numbers.find(name);
-    if (at == numbers.end()) fail(Errc::usage, "the checkpoint has no {}: it belongs to another kind of run", printable(name));
+    if (at == numbers.end())
+      fail(Errc::usage, "the checkpoint has no {}: it belongs to another kind of run", printable(name));
     if (at->second.dtype != dtype || at->second.shape != shape) {
-      fail(Errc::usage, "the checkpoint's {} has another type or shape than this run's: start from the same model, with the "
-           "same adapters and the same precision", printable(name));
+      fail(Errc::usage,
+           "the checkpoint's {} has another type or shape than this run's: start from the same model, with the "
+           "same adapters and the same precision",
+           printable(name));
     }
     return at->second;
   }
@@ -156,9 +160,10 @@ void put_state(const TrainingState& state, Model& model, Pruner& pruner) {
     fail(Errc::usage, "the checkpoint holds {} pieces of state and this run has {}: it belongs to another kind of run",
          state.numbers.size(), known);
   }
-  detail::for_each_state(model, pruner, [&]<class T>(const std::string& name, std::vector<Index> shape, T, auto, auto put) {
-    put(state.expect(name, dtype_of<T>, shape_of(name, std::move(shape))).template as<T>());
-  });
+  detail::for_each_state(model, pruner,
+                         [&]<class T>(const std::string& name, std::vector<Index> shape, T, auto, auto put) {
+                           put(state.expect(name, dtype_of<T>, shape_of(name, std::move(shape))).template as<T>());
+                         });
 }
 
 /// SHA-256 of the frozen numbers of a model, with their names and shapes.

@@ -22,11 +22,13 @@ namespace espalier::inline v0 {
 /// lists every file with its size and SHA-256, and carries a hash of itself.
 class CheckpointDirectory {
  public:
-  explicit CheckpointDirectory(std::string path, Index keep = 2) : path_(std::move(path)), keep_(std::max<Index>(2, keep)) {}
+  explicit CheckpointDirectory(std::string path, Index keep = 2)
+      : path_(std::move(path)), keep_(std::max<Index>(2, keep)) {}
 
   const std::string& path() const { return path_; }
 
-  /// fill(staging directory) writes the files and returns the manifest; what it lists as "files" is what will be verified.
+  /// fill(staging directory) writes the files and returns the manifest; what it lists as "files" is what will be
+  /// verified.
   template <class Fill>
   std::string write(Index step, Fill&& fill) {
     make_path(path_);
@@ -69,7 +71,8 @@ class CheckpointDirectory {
     }
     const std::string promised = manifest.text("sha256");
     manifest.erase("sha256");
-    if (sha256_hex(manifest.dump()) != promised) fail(Errc::bad_input, "{}: damaged: its hash is not what it says", path);
+    if (sha256_hex(manifest.dump()) != promised)
+      fail(Errc::bad_input, "{}: damaged: its hash is not what it says", path);
     for (const json::Value& file : manifest.at("files").elements("files")) {
       const std::string inner = io::join(checkpoint, file.text("name"));
       const io::File opened(inner);

@@ -24,13 +24,13 @@ struct EvaluateOptions {
 };
 
 /// Perplexity over a text: windows of `length` tokens, `stride` apart. Each token but the first is predicted once, from
-/// what its window holds before it; where windows overlap, by the first that reaches it. The last window may be shorter.
-/// Documents begin anew. Dropout is off and no gradient is formed.
+/// what its window holds before it; where windows overlap, by the first that reaches it. The last window may be
+/// shorter. Documents begin anew. Dropout is off and no gradient is formed.
 template <class Model>
 Evaluation evaluate(Model& model, const Tokens& t, const EvaluateOptions& o = {}) {
   const Index stride = o.stride > 0 ? o.stride : o.length;
-  require(o.length > 0 && o.size > 0 && stride <= o.length, "evaluate: length {}, stride {}, size {}; expected stride <= length",
-          o.length, stride, o.size);
+  require(o.length > 0 && o.size > 0 && stride <= o.length,
+          "evaluate: length {}, stride {}, size {}; expected stride <= length", o.length, stride, o.size);
   t.check(model.config.vocab);
   std::vector<int> ids(std::size_t(o.size * o.length)), targets(ids.size());
   double sum = 0;

@@ -8,11 +8,11 @@ namespace espalier::inline v0 {
 
 enum class RateShape { constant, linear, cosine };
 
-/// rate(t) = peak (t + 1) / warmup                                                              t < warmup
-///         = peak, falling to floor · peak at t = steps on a line or half a cosine:     otherwise, p = (t − warmup) / (steps − warmup)
-///           linear 1 − p,  cosine (1 + cos πp) / 2
-/// t counts optimizer steps from 0. Other libraries start the warm-up at rate zero and waste the first step: here it is one
-/// step ahead of theirs.
+/// rate(t) = peak (t + 1) / warmup                                                                       t < warmup
+///         = peak (floor + (1 − floor) left),  p = (t − warmup) / (steps − warmup),                       otherwise
+///           left: constant 1,  linear 1 − p,  cosine (1 + cos πp) / 2
+/// t counts optimizer steps from 0. Other libraries start the warm-up at rate zero and waste the first step: here it is
+/// one step ahead of theirs.
 struct LearningRate {
   double peak = 1e-4;
   Index warmup = 0, steps = 0;  ///< steps: of the whole run

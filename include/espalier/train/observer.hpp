@@ -30,7 +30,8 @@ struct CheckpointReport {
   double seconds;
 };
 
-/// Hears nothing, and costs nothing: the device is never waited for. Observers may inherit from it and replace what they need.
+/// Hears nothing, and costs nothing: the device is never waited for. Observers may inherit from it and replace what
+/// they need.
 struct Silent {
   void on_step(const StepReport&) {}
   void on_evaluation(const EvaluationReport&) {}

@@ -9,6 +9,7 @@
 #include <espalier/train/checkpoint.hpp>
 #include <espalier/train/checkpoint_directory.hpp>
 #include <espalier/train/clip.hpp>
+#include <espalier/train/manifest.hpp>
 #include <espalier/train/observer.hpp>
 #include <espalier/train/trainer_options.hpp>
 #include <optional>
@@ -17,8 +18,8 @@
 
 namespace espalier::inline v0 {
 
-/// The loop: backward over the accumulated batches, clip, prune, optimize; now and then evaluate and write a checkpoint.
-/// A resumed run ends in the same bits as one that was never interrupted.
+/// The loop: backward over the accumulated batches, clip, prune, optimize; now and then evaluate and write a
+/// checkpoint. A resumed run ends in the same bits as one that was never interrupted.
 ///
 ///     Trainer trainer(model, optimizer, pruner, data.batches({.steps = 400}), {.rate = {.peak = 1e-4}});
 ///     trainer.run(observer);
@@ -36,8 +37,8 @@ class Trainer {
             o.evaluate_every, o.checkpoint_every);
     require(o.evaluate_every == 0 || o.validation, "trainer: evaluate_every is {} but there is nothing to evaluate on",
             o.evaluate_every);
-    require(o.checkpoint_every == 0 || !o.checkpoints.empty(), "trainer: checkpoint_every is {} but checkpoints names no folder",
-            o.checkpoint_every);
+    require(o.checkpoint_every == 0 || !o.checkpoints.empty(),
+            "trainer: checkpoint_every is {} but checkpoints names no folder", o.checkpoint_every);
     batches_.tokens().check(model.config.vocab);
     if (o.validation) o.validation->check(model.config.vocab);
   }
@@ -133,8 +134,8 @@ class Trainer {
     if constexpr (!std::is_same_v<O, Silent>) {
       A loss{};
       device.download(loss_.view().data, &loss, 1);
-      observer.on_step({step(), steps(), double(loss), rate, seen.norm, sparsity_, seen.clip < 0, batches_.tokens_per_step(),
-                        now() - begin});
+      observer.on_step({step(), steps(), double(loss), rate, seen.norm, sparsity_, seen.clip < 0,
+                        batches_.tokens_per_step(), now() - begin});
       if (sparsity_ != before) observer.on_prune({step(), before, sparsity_});
     }
   }
@@ -142,8 +143,10 @@ class Trainer {
   void stop_unless_finite(Index at) {
     const StepState seen = model_.run.look();
     if (seen.clip >= 0) return;
-    fail(Errc::numerical, "step {}: the norm of the gradients is {}; nothing was changed in this step. Lower the learning "
-         "rate, or let such steps be skipped", at + 1, seen.norm);
+    fail(Errc::numerical,
+         "step {}: the norm of the gradients is {}; nothing was changed in this step. Lower the learning "
+         "rate, or let such steps be skipped",
+         at + 1, seen.norm);
   }
 
   template <class O>
@@ -161,20 +164,13 @@ class Trainer {
     if (data_.empty()) data_ = batches_.tokens().hash();
     return data_;
   }
-  json::Value write(const io::StagedDirectory& staged) {
-    const StepState seen = model_.run.look();
+  RunFacts facts() {
     const auto& b = batches_.options();
-    auto manifest = json::Value::object({{"format", "espalier-checkpoint"}, {"version", 1}, {"step", step()}});
-    manifest.set("seed", model_.run.step.seed);
-    manifest.set("skipped", seen.skipped);
-    manifest.set("sparsity", sparsity_);
-    manifest.set("schedule", json::Value::object({{"step", step()}, {"rate", options.rate(step())}}));
-    // Random numbers are functions of (seed, purpose, stream, step): the step is the counter of all of them.
-    manifest.set("random", json::Value::object({{"generator", "philox4x32-10"}, {"step", step()}}));
-    manifest.set("data", json::Value::object({{"windows", step() * b.size * b.accumulate}, {"sha256", data()}}));
-    manifest.set("base", base());
-    manifest.set("settings", detail::settings_of(options, optimizer_.options, b));
-    manifest.set("versions", detail::versions());
+    return {step(), step() * b.size * b.accumulate, model_.run.step.seed, model_.run.look().skipped, sparsity_,
+            options.rate(step()), base(), data(), detail::settings_of(options, optimizer_.options, b)};
+  }
+  json::Value write(const io::StagedDirectory& staged) {
+    json::Value manifest = manifest_of(facts());
     auto files = json::Value::array();
     files.push_back(take_state(model_, pruner_).write(staged, "state.safetensors"));
     manifest.set("files", files);
@@ -182,28 +178,21 @@ class Trainer {
   }
 
   void take_up(const std::string& path, const json::Value& manifest, const TrainingState& state, Resumed& resumed) {
-    const auto refuse = [&](std::string_view what) {
-      fail(Errc::usage, "{} was written by a run with another {}: resume with the same, or name a new folder", path, what);
-    };
-    if (manifest.index("version") != 1) fail(Errc::unsupported, "{}: a checkpoint of version {}", path, manifest.index("version"));
-    if (manifest.text("base") != base()) refuse("base model");
-    if (manifest.at("data").text("sha256") != data()) refuse("training text");
-    const auto settings = detail::settings_of(options, optimizer_.options, batches_.options());
-    const std::string other = detail::difference(settings, manifest.at("settings"));
-    if (!other.empty()) refuse("value of " + other);
+    refuse_other_run(path, manifest, facts());
     put_state(state, model_, pruner_);
-    auto& step = model_.run.step;
-    step.step = std::uint32_t(manifest.index("step"));
-    step.seed = manifest.at("seed").as_uint64("seed");
-    step.skipped = manifest.at("skipped").as_uint64("skipped");
-    step.norm = 0, step.clip = 1;
-    model_.run.restore();
+    auto& run = model_.run;
+    run.step.step = std::uint32_t(manifest.index("step"));
+    run.step.seed = manifest.at("seed").as_uint64("seed");
+    run.step.skipped = manifest.at("skipped").as_uint64("skipped");
+    run.step.norm = 0, run.step.clip = 1;
+    run.restore();
     sparsity_ = manifest.number("sparsity");
     const std::string version = detail::difference(detail::versions(), manifest.at("versions"));
     if (!version.empty()) {
-      resumed.notes.push_back(format("{} was written by another {}: the bits may differ from an uninterrupted run", path, version));
+      resumed.notes.push_back(
+          format("{} was written by another {}: the bits may differ from an uninterrupted run", path, version));
     }
-    resumed.step = this->step(), resumed.path = path;
+    resumed.step = step(), resumed.path = path;
   }
 
   inline static NoPruner none_{};
