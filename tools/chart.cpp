@@ -52,7 +52,8 @@ std::string Chart::html() const {
   }
   if (!(x1 >= x0)) return "";
   if (from_zero) low = 0;
-  if (high - low < 1e-9 * std::max(1.0, std::abs(high))) high = low + std::max(1e-3, 0.1 * std::abs(low)), low -= from_zero ? 0 : (high - low);
+  if (high - low < 1e-9 * std::max(1.0, std::abs(high)))
+    high = low + std::max(1e-3, 0.1 * std::abs(low)), low -= from_zero ? 0 : (high - low);
   if (x1 <= x0) x1 = x0 + 1;
   const auto ticks = round_ticks(low, high, 4);
   low = std::min(low, ticks.front()), high = std::max(high, ticks.back());
@@ -64,22 +65,26 @@ std::string Chart::html() const {
     if (curves.size() > 1) out += "<span class=\"key " + c.look + "\">" + escaped(c.name) + "</span>";
   }
   if (shade_to > shade_from) out += "<span class=\"key shade\">" + escaped(shade) + "</span>";
-  out += "</figcaption>\n<svg viewBox=\"0 0 " + at(kWidth) + " " + at(kHeight) + "\" role=\"img\" aria-label=\"" + escaped(title) + "\">\n";
+  out += "</figcaption>\n<svg viewBox=\"0 0 " + at(kWidth) + " " + at(kHeight) + "\" role=\"img\" aria-label=\"" +
+         escaped(title) + "\">\n";
   if (shade_to > shade_from) {
     const double from = px(std::max(shade_from, x0)), to = px(std::min(shade_to, x1));
-    out += "<rect class=\"shade\" x=\"" + at(from) + "\" y=\"" + at(kTop) + "\" width=\"" + at(std::max(0.0, to - from)) + "\" height=\"" +
-           at(kHeight - kTop - kBottom) + "\"/>\n";
+    out += "<rect class=\"shade\" x=\"" + at(from) + "\" y=\"" + at(kTop) + "\" width=\"" +
+           at(std::max(0.0, to - from)) + "\" height=\"" + at(kHeight - kTop - kBottom) + "\"/>\n";
   }
   for (const double t : ticks) {
-    out += "<line class=\"grid\" x1=\"" + at(kLeft) + "\" x2=\"" + at(kWidth - kRight) + "\" y1=\"" + at(py(t)) + "\" y2=\"" + at(py(t)) + "\"/>";
+    out += "<line class=\"grid\" x1=\"" + at(kLeft) + "\" x2=\"" + at(kWidth - kRight) + "\" y1=\"" + at(py(t)) +
+           "\" y2=\"" + at(py(t)) + "\"/>";
     out += "<text class=\"tick\" text-anchor=\"end\" x=\"" + at(kLeft - 7) + "\" y=\"" + at(py(t) + 4) + "\">" +
            tick_text(t, ticks.size() > 1 ? ticks[1] - ticks[0] : 1, percent) + "</text>\n";
   }
-  out += "<text class=\"tick\" text-anchor=\"end\" x=\"" + at(kLeft - 7) + "\" y=\"" + at(kHeight - 9) + "\">step</text>\n";
+  out += "<text class=\"tick\" text-anchor=\"end\" x=\"" + at(kLeft - 7) + "\" y=\"" + at(kHeight - 9) +
+         "\">step</text>\n";
   const auto x_ticks = round_ticks(x0, x1, 5);
   for (const double t : x_ticks) {
     if (t < x0 - 1e-9 || t > x1 + 1e-9) continue;  // a chart begins at its first point
-    out += "<text class=\"tick\" text-anchor=\"middle\" x=\"" + at(px(t)) + "\" y=\"" + at(kHeight - 9) + "\">" + tick_text(t, 1, false) + "</text>";
+    out += "<text class=\"tick\" text-anchor=\"middle\" x=\"" + at(px(t)) + "\" y=\"" + at(kHeight - 9) + "\">" +
+           tick_text(t, 1, false) + "</text>";
   }
   out += "\n";
   for (const Curve& c : curves) {
@@ -90,13 +95,15 @@ std::string Chart::html() const {
       path += i == 0 ? "M" + x + " " + y : c.steps ? "H" + x + "V" + y : "L" + x + " " + y;
     }
     if (c.area) {
-      out += "<path class=\"area " + c.look + "\" d=\"" + path + "V" + at(py(low)) + "H" + at(px(c.points.front().x)) + "Z\"/>\n";
+      out += "<path class=\"area " + c.look + "\" d=\"" + path + "V" + at(py(low)) + "H" + at(px(c.points.front().x)) +
+             "Z\"/>\n";
     }
     out += "<path class=\"line " + c.look + "\" d=\"" + path + "\"/>\n";
     for (const Point& p : c.points) {  // a title is a tooltip without a script
       if (!c.dots) break;
-      out += "<circle class=\"dot " + c.look + "\" cx=\"" + at(px(p.x)) + "\" cy=\"" + at(py(p.y)) + "\" r=\"3.2\"><title>step " +
-             at(p.x) + ": " + (percent ? fixed(100 * p.y, 1) + "%" : fixed(p.y, 3)) + "</title></circle>";
+      out += "<circle class=\"dot " + c.look + "\" cx=\"" + at(px(p.x)) + "\" cy=\"" + at(py(p.y)) +
+             "\" r=\"3.2\"><title>step " + at(p.x) + ": " + (percent ? fixed(100 * p.y, 1) + "%" : fixed(p.y, 3)) +
+             "</title></circle>";
     }
     out += "\n";
   }

@@ -26,10 +26,9 @@ struct Found {
 };
 
 std::string overview() {
-  std::string out =
-      "espalier " ESPALIER_VERSION_STRING
-      ": fine-tunes a transformer with low-rank adapters and prunes it in the same run\n\n"
-      "usage: espalier VERB [MODEL] [options]\n\n";
+  std::string out = "espalier " ESPALIER_VERSION_STRING
+                    ": fine-tunes a transformer with low-rank adapters and prunes it in the same run\n\n"
+                    "usage: espalier VERB [MODEL] [options]\n\n";
   for (const VerbWords& w : verbs()) out += "  " + w.name + std::string(10 - w.name.size(), ' ') + w.summary + "\n";
   return out +
          "\nstart here:\n"
@@ -63,7 +62,8 @@ void add_options(Found& found, const VerbWords& w, const Settings& defaults) {
     if (const std::string d = text_of(o, defaults); !o.is_flag() && !d.empty()) help += " [" + d + "]";
     CLI::Option* option;
     if (o.is_flag()) {
-      option = app.add_flag(spellings, found.flags[o.name], help)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      option =
+          app.add_flag(spellings, found.flags[o.name], help)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     } else {
       option = app.add_option(spellings, found.texts[o.name], help)->option_text(o.value);
       option->type_size(1)->allow_extra_args(false);
@@ -133,18 +133,21 @@ const VerbWords* verb_called(std::string_view name) {
   }
   if (bare.starts_with("-")) {
     if (const Option* other = find_option(bare); other != nullptr && !other->serves(w.verb)) {
-      throw Trouble{Errc::usage, "'" + bare + "' is not an option of " + w.name, "", "espalier " + w.name + " --help lists its options"};
+      throw Trouble{Errc::usage, "'" + bare + "' is not an option of " + w.name, "",
+                    "espalier " + w.name + " --help lists its options"};
     }
     const std::string near = nearest(bare, names);
     throw Trouble{Errc::usage, "unknown option '" + bare + "'", "",
                   near.empty() ? "espalier " + w.name + " --help lists the options" : "did you mean '" + near + "'?"};
   }
-  throw Trouble{Errc::usage, "'" + typed + "' is one argument too many", "", "espalier " + w.name + " --help shows the order"};
+  throw Trouble{Errc::usage, "'" + typed + "' is one argument too many", "",
+                "espalier " + w.name + " --help shows the order"};
 }
 
 std::string quoted(const std::string& word) {
-  const bool plain = !word.empty() && word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                             "0123456789-_./=,:+%@") == std::string::npos;
+  const bool plain = !word.empty() && word.find_first_not_of(
+                                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789-_./=,:+%@") == std::string::npos;
   if (plain) return word;
   std::string out = "'";
   for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -154,7 +157,9 @@ std::string quoted(const std::string& word) {
 }  // namespace
 
 std::variant<Request, Answer> understand(int argc, const char* const* argv) {
-  if (argc < 2) throw Trouble{Errc::usage, "a verb is missing", "", "espalier --help lists them; espalier demo shows what this does"};
+  if (argc < 2)
+    throw Trouble{Errc::usage, "a verb is missing", "",
+                  "espalier --help lists them; espalier demo shows what this does"};
   const std::string first = argv[1];
   if (first == "--help" || first == "-h" || first == "help") {
     if (argc == 2) return Answer{overview()};
@@ -164,7 +169,8 @@ std::variant<Request, Answer> understand(int argc, const char* const* argv) {
   if (first == "--version" || first == "version") return Answer{"espalier " ESPALIER_VERSION_STRING "\n"};
   const VerbWords* const words = verb_called(first);
   if (words == nullptr) {
-    if (first.starts_with("-")) throw Trouble{Errc::usage, "'" + first + "' stands before the verb", "", "espalier VERB [MODEL] [options]"};
+    if (first.starts_with("-"))
+      throw Trouble{Errc::usage, "'" + first + "' stands before the verb", "", "espalier VERB [MODEL] [options]"};
     unknown_verb(first);
   }
 
@@ -197,9 +203,11 @@ std::variant<Request, Answer> understand(int argc, const char* const* argv) {
   Layer typed{Origin::command_line, "", {}};
   for (const auto& [name, option] : found.options) {
     if (option->count() == 0) continue;
-    std::vector<std::string> texts = find_option(name)->is_flag() ? std::vector<std::string>{found.flags[name] ? "true" : "false"}
-                                                                  : found.texts[name];
-    if (find_option(name)->optional_value && (texts.empty() || texts.back() == "{}" || texts.back().empty())) texts = {"."};
+    std::vector<std::string> texts = find_option(name)->is_flag()
+                                         ? std::vector<std::string>{found.flags[name] ? "true" : "false"}
+                                         : found.texts[name];
+    if (find_option(name)->optional_value && (texts.empty() || texts.back() == "{}" || texts.back().empty()))
+      texts = {"."};
     typed.values.push_back({name, texts, "--" + name});
   }
   resolve(request, typed);

@@ -14,8 +14,10 @@ namespace {
 constexpr const char* kRows[] = {"parameters", "MACs per token", "file size", "perplexity", "latency"};
 
 std::vector<std::string> cells(const Measured& m) {
-  return {with_commas(m.facts.parameters), brief(double(m.facts.macs)), m.file_bytes == 0 ? "" : bytes_text(double(m.file_bytes)),
-          m.evaluation.tokens == 0 ? "" : fixed(m.evaluation.perplexity, 3), m.latency == 0 ? "" : milliseconds(m.latency)};
+  return {with_commas(m.facts.parameters), brief(double(m.facts.macs)),
+          m.file_bytes == 0 ? "" : bytes_text(double(m.file_bytes)),
+          m.evaluation.tokens == 0 ? "" : fixed(m.evaluation.perplexity, 3),
+          m.latency == 0 ? "" : milliseconds(m.latency)};
 }
 
 }  // namespace
@@ -36,9 +38,12 @@ std::vector<std::string> changes(const Measured& before, const Measured& after) 
   std::vector<std::string> out;
   out.push_back(change_text(double(before.facts.parameters), double(after.facts.parameters)));
   out.push_back(change_text(double(before.facts.macs), double(after.facts.macs)));
-  out.push_back(before.file_bytes == 0 || after.file_bytes == 0 ? "" : change_text(double(before.file_bytes), double(after.file_bytes)));
+  out.push_back(before.file_bytes == 0 || after.file_bytes == 0
+                    ? ""
+                    : change_text(double(before.file_bytes), double(after.file_bytes)));
   out.push_back(before.evaluation.tokens == 0 || after.evaluation.tokens == 0
-                    ? "" : printed("%+.3f", after.evaluation.perplexity - before.evaluation.perplexity));
+                    ? ""
+                    : printed("%+.3f", after.evaluation.perplexity - before.evaluation.perplexity));
   out.push_back(before.latency == 0 || after.latency == 0 ? "" : printed("%.2fx", before.latency / after.latency));
   return out;
 }
@@ -90,16 +95,22 @@ std::vector<int> sample(const Tokens& tokens, Index length) {
 }
 
 EvaluateOptions evaluation_of(const Settings& s) {
-  return {.length = s.seq_len, .stride = 0, .size = s.batch, .at_most = s.val_tokens == 0 ? 0 : std::max<Index>(1, s.val_tokens / s.seq_len)};
+  return {.length = s.seq_len,
+          .stride = 0,
+          .size = s.batch,
+          .at_most = s.val_tokens == 0 ? 0 : std::max<Index>(1, s.val_tokens / s.seq_len)};
 }
 
 std::string perplexity_protocol(const Settings& s, const std::string& source) {
-  return format("Perplexity: {}{}, in windows of {} tokens that do not overlap, every token but the first of the text predicted once.",
-                s.val_tokens > 0 ? format("the first {} tokens of ", with_commas(s.val_tokens)) : "", source, s.seq_len);
+  return format(
+      "Perplexity: {}{}, in windows of {} tokens that do not overlap, every token but the first of the text predicted "
+      "once.",
+      s.val_tokens > 0 ? format("the first {} tokens of ", with_commas(s.val_tokens)) : "", source, s.seq_len);
 }
 
 std::string latency_protocol(const Settings& s) {
-  return format("Latency: median of {} forward runs over one sequence of {} tokens, the models in turn, {}.", s.runs, s.seq_len,
+  return format("Latency: median of {} forward runs over one sequence of {} tokens, the models in turn, {}.", s.runs,
+                s.seq_len,
                 threads_in_use() == 1 ? std::string("one thread") : format("{} threads", Index(threads_in_use())));
 }
 

@@ -31,7 +31,10 @@ bool stderr_has_color() {
 }
 
 Console::Console(const Settings& s)
-    : quiet_(s.quiet), verbose_(s.verbose), json_(s.json), live_(terminal() && !s.quiet),
+    : quiet_(s.quiet),
+      verbose_(s.verbose),
+      json_(s.json),
+      live_(terminal() && !s.quiet),
       color_(stderr_has_color() && !s.no_color) {}
 
 void Console::result(std::string_view text) const {

@@ -12,13 +12,13 @@ class Console {
  public:
   explicit Console(const Settings& settings);
 
-  void result(std::string_view text) const;          ///< to stdout; a failed write is an error
-  void say(std::string_view text) const;             ///< a line on stderr, unless --quiet
-  void detail(std::string_view text) const;          ///< … only with --verbose
-  void warn(std::string_view text) const;            ///< … unless --quiet, marked
-  void status(std::string_view text) const;          ///< rewrites the last line of a terminal; nothing elsewhere
+  void result(std::string_view text) const;  ///< to stdout; a failed write is an error
+  void say(std::string_view text) const;     ///< a line on stderr, unless --quiet
+  void detail(std::string_view text) const;  ///< … only with --verbose
+  void warn(std::string_view text) const;    ///< … unless --quiet, marked
+  void status(std::string_view text) const;  ///< rewrites the last line of a terminal; nothing elsewhere
   void end_status() const;
-  bool live() const { return live_; }                ///< stderr is a terminal that can rewrite a line
+  bool live() const { return live_; }  ///< stderr is a terminal that can rewrite a line
   bool quiet() const { return quiet_; }
   bool json() const { return json_; }
   std::string bold(std::string_view text) const { return painted("1", text); }

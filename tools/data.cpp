@@ -14,7 +14,8 @@ TokenFile read_data(const std::string& path) {
 #if defined(ESPALIER_TOOL_READS_NPY)
     return TokenFile(read_npy_tokens(path));
 #else
-    throw Trouble{Errc::unsupported, path + ": this build reads no .npy", "", "build with xtensor, or write a .bin: numpy.ndarray.tofile of uint16"};
+    throw Trouble{Errc::unsupported, path + ": this build reads no .npy", "",
+                  "build with xtensor, or write a .bin: numpy.ndarray.tofile of uint16"};
 #endif
   }
   return TokenFile(path);

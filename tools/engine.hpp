@@ -35,7 +35,7 @@ struct FitPlan {
   double ema = 0.9, warmup = 0.1, cooldown = 0.1, sparsity = 0.5;
   bool linear = false;
   PrunerOptions pruner;
-  std::string resume;    ///< folder whose newest good checkpoint is taken up; empty: start anew
+  std::string resume;        ///< folder whose newest good checkpoint is taken up; empty: start anew
   std::string interrupt_to;  ///< folder for a checkpoint when somebody asks to stop
 };
 
@@ -79,10 +79,11 @@ class Engine {
   virtual FitResult fit(const FitPlan&, const TokenFile&, Follower&) = 0;
   /// Scores of every unit without training, for criteria that need the weights alone.
   virtual Plan choose_now(const FitPlan&) = 0;
-  virtual void merge() = 0;                  ///< W0 + s B A
-  virtual void compact() = 0;                ///< masked units leave
-  virtual void round(Dtype dtype) = 0;       ///< numbers become what a file of this type can hold
-  virtual Written save(const std::string& directory, const std::string& layout, std::optional<Dtype>, bool overwrite, const Plan*) = 0;
+  virtual void merge() = 0;             ///< W0 + s B A
+  virtual void compact() = 0;           ///< masked units leave
+  virtual void round(Dtype dtype) = 0;  ///< numbers become what a file of this type can hold
+  virtual Written save(const std::string& directory, const std::string& layout, std::optional<Dtype>, bool overwrite,
+                       const Plan*) = 0;
   virtual void load_adapter(const std::string& directory) = 0;
   virtual void save_adapter(const std::string& directory, bool overwrite) = 0;
 };

@@ -78,7 +78,8 @@ class EngineOf final : public Engine {
         pruner.step();
         plan = pruner.plan();
       } else {
-        fail(Errc::usage, "--criterion {} needs gradients: a plan without training has --criterion magnitude or random", p.criterion);
+        fail(Errc::usage, "--criterion {} needs gradients: a plan without training has --criterion magnitude or random",
+             p.criterion);
       }
     });
     return plan;

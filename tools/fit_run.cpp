@@ -33,7 +33,9 @@ FitRun::FitRun(const Request& request, const Console& console)
     : request_(request), console_(console), directory_(request.settings.out), record_(request) {
   const Settings& s = request.settings;
   if (s.resume.empty()) check_output(s.out, s.overwrite, {s.model, s.data, s.val, s.adapter, s.config});
-  if (s.data.empty()) throw Trouble{Errc::usage, "-d FILE is missing: what should it learn from?", "", "token ids (.bin, .npy, .jsonl), or text for a model of bytes"};
+  if (s.data.empty())
+    throw Trouble{Errc::usage, "-d FILE is missing: what should it learn from?", "",
+                  "token ids (.bin, .npy, .jsonl), or text for a model of bytes"};
   use_threads(s.threads);
   const auto whole = within("--data", "", [&] { return std::make_unique<TokenFile>(read_data(s.data)); });
   if (s.val.empty()) {
@@ -50,7 +52,8 @@ FitRun::FitRun(const Request& request, const Console& console)
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine_->load_adapter(s.adapter); });
   dense_ = engine_->facts();
   if (dense_.trainable == 0) {
-    throw Trouble{Errc::usage, "no linear map of the model is named by --targets", "--targets", "e.g. q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"};
+    throw Trouble{Errc::usage, "no linear map of the model is named by --targets", "--targets",
+                  "e.g. q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"};
   }
   within("--data", "", [&] { data_->check(dense_.vocab); });
   within("--val", "", [&] { val_->check(dense_.vocab); });
@@ -61,28 +64,32 @@ FitRun::FitRun(const Request& request, const Console& console)
   const Batches batches = within("--data", "", [&] { return data_->batches(plan_.batches); });
   steps_ = batches.steps();
   if (s.steps == 0) {
-    steps_ = std::max<Index>(1, Index(std::llround(s.epochs * double(batches.windows()) / double(s.batch * s.accumulate))));
+    steps_ =
+        std::max<Index>(1, Index(std::llround(s.epochs * double(batches.windows()) / double(s.batch * s.accumulate))));
     plan_.batches.steps = steps_;
   }
   record_.data("data", *data_);
   record_.data("val", *val_);
   record_.set("model", json::Value::object({{"directory", s.model}, {"sha256", engine_->source_hash()}}));
 
-  console_.say(console_.bold("espalier " + words_of(request.verb).name) + "  " + s.model + (s.out.empty() ? "" : " -> " + s.out));
+  console_.say(console_.bold("espalier " + words_of(request.verb).name) + "  " + s.model +
+               (s.out.empty() ? "" : " -> " + s.out));
   console_.say(settings_table(request));
   console_.say(trainable_line(dense_.trainable, dense_.parameters));
-  console_.say(format("{} steps of {} tokens: {} epochs of {}; held out: {}", steps_, with_commas(s.batch * s.accumulate * s.seq_len),
-                      fixed(batches.epochs(steps_), 2), s.data, val_source_));
+  console_.say(format("{} steps of {} tokens: {} epochs of {}; held out: {}", steps_,
+                      with_commas(s.batch * s.accumulate * s.seq_len), fixed(batches.epochs(steps_), 2), s.data,
+                      val_source_));
 }
 
 json::Value FitRun::forecast() const {
-  return json::Value::object({{"dry_run", true},
-                              {"parameters", dense_.parameters},
-                              {"trainable", dense_.trainable},
-                              {"steps", steps_},
-                              {"tokens_per_step", request_.settings.batch * request_.settings.accumulate * request_.settings.seq_len},
-                              {"weights", storage_ == Storage::bf16 ? "bf16" : "fp32"},
-                              {"settings", settings_json(request_)}});
+  return json::Value::object(
+      {{"dry_run", true},
+       {"parameters", dense_.parameters},
+       {"trainable", dense_.trainable},
+       {"steps", steps_},
+       {"tokens_per_step", request_.settings.batch * request_.settings.accumulate * request_.settings.seq_len},
+       {"weights", storage_ == Storage::bf16 ? "bf16" : "fp32"},
+       {"settings", settings_json(request_)}});
 }
 
 bool FitRun::fit() {
@@ -102,16 +109,21 @@ bool FitRun::fit() {
     throw;
   }
   if (!result_.summary.stopped) {
-    if (result_.summary.skipped > 0) console_.warn(format("{} steps were skipped because their gradients were not finite", result_.summary.skipped));
+    if (result_.summary.skipped > 0)
+      console_.warn(format("{} steps were skipped because their gradients were not finite", result_.summary.skipped));
     if (s.save_every == 0) directory_.remove_checkpoints();
     return true;
   }
   directory_.write("run.json", record_.text("interrupted"));
+  const std::string resume = "espalier " + words_of(request_.verb).name + " --resume " + s.out;
+  const bool can_go_on = request_.verb != Verb::demo;
   console_.say(format("interrupted after step {}; checkpoint {}", result_.summary.step, result_.checkpoint));
-  console_.say("go on with: espalier " + words_of(request_.verb).name + " --resume " + s.out);
+  console_.say(can_go_on ? "go on with: " + resume : "start again with: espalier demo -o " + s.out + " --overwrite");
   if (console_.json()) {
-    console_.result(json::Value::object({{"status", "interrupted"}, {"step", result_.summary.step}, {"checkpoint", result_.checkpoint},
-                                         {"resume", "espalier " + words_of(request_.verb).name + " --resume " + s.out}}).dump(2) + "\n");
+    json::Value out = json::Value::object({{"status", "interrupted"}, {"step", result_.summary.step}});
+    out.set("checkpoint", result_.checkpoint);
+    if (can_go_on) out.set("resume", resume);
+    console_.result(out.dump(2) + "\n");
   }
   return false;
 }

@@ -13,7 +13,8 @@
 
 namespace espalier::tool {
 
-/// What train, prune and demo have in common: read, train, and keep a run directory, in steps that the verbs call in order.
+/// What train, prune and demo have in common: read, train, and keep a run directory, in steps that the verbs call in
+/// order.
 class FitRun {
  public:
   /// Reads and checks everything, and writes nothing. Says the settings and what is trainable.

@@ -18,7 +18,8 @@ std::vector<bool> flags_of(const KeptUnits& units) {
 }
 
 std::string cells(const KeptUnits& units) {
-  const Index columns = std::min<Index>(units.full, kColumns), rows = (units.full + columns - 1) / std::max<Index>(1, columns);
+  const Index columns = std::min<Index>(units.full, kColumns),
+              rows = (units.full + columns - 1) / std::max<Index>(1, columns);
   std::string out = "<svg class=\"heads\" width=\"" + std::to_string(columns * (kCell + kGap) - kGap) + "\" height=\"" +
                     std::to_string(rows * (kCell + kGap) - kGap) + "\">";
   const auto flags = flags_of(units);
@@ -26,10 +27,11 @@ std::string cells(const KeptUnits& units) {
     const bool kept = flags[std::size_t(u)];
     // A removed cell is drawn inside its outline.
     const double inset = kept ? 0 : 0.75;
-    out += "<rect class=\"" + std::string(kept ? "kept" : "gone") + "\" x=\"" + fixed(double(u % columns * (kCell + kGap)) + inset, 2) +
-           "\" y=\"" + fixed(double(u / columns * (kCell + kGap)) + inset, 2) + "\" width=\"" + fixed(double(kCell) - 2 * inset, 2) +
-           "\" height=\"" + fixed(double(kCell) - 2 * inset, 2) + "\" rx=\"4\"><title>head group " + std::to_string(u) +
-           (kept ? ": kept" : ": removed") + "</title></rect>";
+    out += "<rect class=\"" + std::string(kept ? "kept" : "gone") + "\" x=\"" +
+           fixed(double(u % columns * (kCell + kGap)) + inset, 2) + "\" y=\"" +
+           fixed(double(u / columns * (kCell + kGap)) + inset, 2) + "\" width=\"" +
+           fixed(double(kCell) - 2 * inset, 2) + "\" height=\"" + fixed(double(kCell) - 2 * inset, 2) +
+           "\" rx=\"4\"><title>head group " + std::to_string(u) + (kept ? ": kept" : ": removed") + "</title></rect>";
   }
   return out + "</svg>";
 }
@@ -39,7 +41,8 @@ std::string strip(const KeptUnits& units) {
   const auto flags = flags_of(units);
   const Index columns = std::min<Index>(units.full, 512);
   std::string out = "<svg class=\"channels\" viewBox=\"0 0 " + std::to_string(std::max<Index>(1, columns)) +
-                    " 1\" preserveAspectRatio=\"none\"><rect class=\"bed\" width=\"" + std::to_string(columns) + "\" height=\"1\"/>";
+                    " 1\" preserveAspectRatio=\"none\"><rect class=\"bed\" width=\"" + std::to_string(columns) +
+                    "\" height=\"1\"/>";
   std::string paths[5];  // shares of a quarter, half, three quarters, all
   for (Index c = 0; c < columns; ++c) {
     const Index from = c * units.full / columns, to = (c + 1) * units.full / columns;
@@ -49,13 +52,15 @@ std::string strip(const KeptUnits& units) {
     if (level > 0) paths[level] += "M" + std::to_string(c) + " 0h1v1h-1z";
   }
   for (std::size_t level = 1; level < 5; ++level) {
-    if (!paths[level].empty()) out += "<path class=\"kept\" opacity=\"" + fixed(double(level) / 4, 2) + "\" d=\"" + paths[level] + "\"/>";
+    if (!paths[level].empty())
+      out += "<path class=\"kept\" opacity=\"" + fixed(double(level) / 4, 2) + "\" d=\"" + paths[level] + "\"/>";
   }
   return out + "</svg>";
 }
 
 std::string count(const KeptUnits& units) {
-  return "<span class=\"count\">" + with_commas(Index(units.kept.size())) + "<i> / " + with_commas(units.full) + "</i></span>";
+  return "<span class=\"count\">" + with_commas(Index(units.kept.size())) + "<i> / " + with_commas(units.full) +
+         "</i></span>";
 }
 
 }  // namespace
@@ -63,11 +68,13 @@ std::string count(const KeptUnits& units) {
 std::string keep_picture(const std::vector<LayerUnits>& layers) {
   Index most = 1;
   for (const LayerUnits& l : layers) most = std::max(most, std::min<Index>(l.heads.full, kColumns));
-  std::string out = "<div class=\"keep\" style=\"--heads:" + std::to_string(std::max<Index>(90, most * (kCell + kGap) - kGap)) +
-                    "px\">\n<div class=\"row head\"><span></span><span>head groups</span><span></span><span>feed-forward channels</span><span></span></div>\n";
+  std::string out =
+      "<div class=\"keep\" style=\"--heads:" + std::to_string(std::max<Index>(90, most * (kCell + kGap) - kGap)) +
+      "px\">\n<div class=\"row head\"><span></span><span>head groups</span><span></span><span>feed-forward "
+      "channels</span><span></span></div>\n";
   for (const LayerUnits& l : layers) {
-    out += "<div class=\"row\"><span class=\"layer\">layer " + std::to_string(l.layer) + "</span>" + cells(l.heads) + count(l.heads) +
-           strip(l.channels) + count(l.channels) + "</div>\n";
+    out += "<div class=\"row\"><span class=\"layer\">layer " + std::to_string(l.layer) + "</span>" + cells(l.heads) +
+           count(l.heads) + strip(l.channels) + count(l.channels) + "</div>\n";
   }
   return out + "</div>\n<div class=\"legend\"><i class=\"kept\"></i>kept<i class=\"gone\"></i>removed</div>\n";
 }

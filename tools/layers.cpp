@@ -58,9 +58,11 @@ Layer from_file(const std::string& path, Verb verb) {
         if (o.serves(meant)) names.push_back(o.name);
       const std::string near = nearest(e.key, names);
       throw Trouble{Errc::usage, "unknown key '" + e.key + "'", where,
-                    near.empty() ? "espalier " + words_of(meant).name + " --print-config lists the keys" : "did you mean '" + near + "'?"};
+                    near.empty() ? "espalier " + words_of(meant).name + " --print-config lists the keys"
+                                 : "did you mean '" + near + "'?"};
     }
-    if (option != nullptr && e.is_array && !option->is_list()) throw Trouble{Errc::usage, "'" + e.key + "' is no list", where, ""};
+    if (option != nullptr && e.is_array && !option->is_list())
+      throw Trouble{Errc::usage, "'" + e.key + "' is no list", where, ""};
     if (table != nullptr && table->verb != verb) continue;
     (table != nullptr ? own : general).values.push_back({option != nullptr ? option->name : "model", e.values, where});
   }
@@ -128,13 +130,16 @@ void resolve(Request& request, const Layer& command_line) {
   if (resume == "." && !out.empty()) resume = out;
   if (!resume.empty()) {
     if (!out.empty() && out != resume) {
-      throw Trouble{Errc::usage, "--resume " + resume + " goes on in that directory, not in " + out, "--out", "leave --out away"};
+      throw Trouble{Errc::usage, "--resume " + resume + " goes on in that directory, not in " + out, "--out",
+                    "leave --out away"};
     }
     apply(request, from_run(resume, request.verb));
   }
   apply(request, file);
   apply(request, environment);
-  const std::string model = request.origin.count("model") > 0 && request.origin["model"] == Origin::command_line ? request.settings.model : "";
+  const std::string model = request.origin.count("model") > 0 && request.origin["model"] == Origin::command_line
+                                ? request.settings.model
+                                : "";
   apply(request, command_line);
   if (!model.empty()) request.settings.model = model;
   if (!resume.empty()) request.settings.resume = request.settings.out = resume;

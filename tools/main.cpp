@@ -23,15 +23,24 @@ int run(const Request& request) {
   }
   check(request);
   switch (request.verb) {
-    case Verb::demo: return demo(request, console);
-    case Verb::info: return info(request, console);
-    case Verb::plan: return plan(request, console);
-    case Verb::train: return train(request, console);
-    case Verb::prune: return prune(request, console);
-    case Verb::merge: return merge(request, console);
-    case Verb::eval: return eval(request, console);
-    case Verb::export_: return export_model(request, console);
-    case Verb::doctor: return doctor(request, console);
+    case Verb::demo:
+      return demo(request, console);
+    case Verb::info:
+      return info(request, console);
+    case Verb::plan:
+      return plan(request, console);
+    case Verb::train:
+      return train(request, console);
+    case Verb::prune:
+      return prune(request, console);
+    case Verb::merge:
+      return merge(request, console);
+    case Verb::eval:
+      return eval(request, console);
+    case Verb::export_:
+      return export_model(request, console);
+    case Verb::doctor:
+      return doctor(request, console);
   }
   return 1;
 }
@@ -60,7 +69,8 @@ int guarded(int argc, char** argv) {
     report({error.code(), error.what()});
     return exit_code(error.code());
   } catch (const std::bad_alloc&) {
-    report({Errc::resources, "out of memory", "", "a smaller --batch or --seq-len, --weights bf16 or --recompute need less"});
+    report({Errc::resources, "out of memory", "",
+            "a smaller --batch or --seq-len, --weights bf16 or --recompute need less"});
     return exit_code(Errc::resources);
   } catch (const std::exception& error) {
     report({Errc::failed, error.what()});

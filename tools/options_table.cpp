@@ -12,97 +12,6 @@
 namespace espalier::tool {
 namespace {
 
-constexpr unsigned operator|(Verb a, Verb b) { return static_cast<unsigned>(a) | static_cast<unsigned>(b); }
-constexpr unsigned operator|(unsigned a, Verb b) { return a | static_cast<unsigned>(b); }
-constexpr unsigned kAll = 511;
-constexpr unsigned kFit = Verb::train | Verb::prune | Verb::demo;            // verbs that train
-constexpr unsigned kPrune = Verb::prune | Verb::demo;                        // … and prune
-constexpr unsigned kPlan = kPrune | Verb::plan;
-constexpr unsigned kWrite = Verb::train | Verb::prune | Verb::merge | Verb::export_ | Verb::demo;
-constexpr unsigned kRun = kFit | Verb::eval | Verb::plan | Verb::merge | Verb::export_ | Verb::doctor;
-constexpr unsigned kData = Verb::train | Verb::prune | Verb::eval;
-
-std::vector<Option> make_options() {
-  using S = Settings;
-  const std::string files = "Files", adapter = "Adapter", pruning = "Pruning", training = "Training", run = "Run",
-                    writing = "Result", speaking = "Output";
-  return {
-      {"out", &S::out, kWrite, files, "DIR", "where the result goes; never an existing directory without --overwrite", {}, {"-o"}},
-      {"data", &S::data, kData, files, "FILE", "tokens: .bin .npy .jsonl; text for byte-level models", {}, {"-d"}},
-      {"val", &S::val, Verb::train | Verb::prune | Verb::demo, files, "FILE", "held-out data; without it the last 10 % of --data"},
-      {"adapter", &S::adapter, Verb::info | Verb::merge | Verb::eval | Verb::train | Verb::prune | Verb::export_, files, "DIR",
-       "a PEFT adapter directory to start from, or to apply", {}, {"-a"}},
-      {"config", &S::config, kAll, files, "FILE", "TOML with the same names; [train], [prune] … are for one verb", {}, {"-c"}},
-      {"resume", &S::resume, Verb::train | Verb::prune, files, "DIR",
-       "go on from the last good checkpoint of DIR (default: --out), to the same bits", {}, {}, true},
-
-      {"rank", &S::rank, kFit, adapter, "N", "rank of the adapters", {}, {"-r", "--r", "--lora_r", "--lora-r"}},
-      {"alpha", &S::alpha, kFit, adapter, "X", "scale is alpha / rank", {}, {"--lora_alpha", "--lora-alpha"}},
-      {"dropout", &S::dropout, kFit, adapter, "P", "on the input of the adapters, during training", {}, {"--lora_dropout", "--lora-dropout"}},
-      {"targets", &S::targets, kFit, adapter, "NAMES", "linear maps that get an adapter, e.g. q_proj,v_proj; none: all of the blocks", {},
-       {"--target_modules", "--target-modules"}},
-      {"rslora", &S::rslora, kFit, adapter, "", "scale is alpha / sqrt(rank)", {}, {"--use_rslora", "--use-rslora"}},
-      {"init", &S::init, kFit, adapter, "NAME", "how A starts; B starts at zero", {"peft", "gaussian"}, {"--init_lora_weights", "--init-lora-weights"}},
-
-      {"sparsity", &S::sparsity, kPlan, pruning, "X", "share of the heads and channels that leave", {}, {"-s", "--ratio"}},
-      {"target-params", &S::target_params, kPlan, pruning, "N", "parameters to be left, e.g. 60M; instead of --sparsity", {}, {"--target_params"}},
-      {"criterion", &S::criterion, kPlan, pruning, "NAME", "importance: LoRA-guided, exact Taylor, signed Taylor, |W|, chance",
-       {"lora", "full", "signed", "magnitude", "random"}, {"--prune_metric", "--prune-metric"}},
-      {"power", &S::power, kPlan, pruning, "NAME", "of Taylor scores: (G W)^2 or |G W|", {"square", "abs"}},
-      {"schedule", &S::schedule, kPrune, pruning, "NAME", "how sparsity grows", {"cubic", "linear"}},
-      {"warmup", &S::warmup, kPrune, pruning, "X", "share of the steps before pruning starts", {}, {"--warmup_iters"}},
-      {"cooldown", &S::cooldown, kPrune, pruning, "X", "share of the steps after it has ended", {}, {"--cooldown_iters"}},
-      {"prune-every", &S::prune_every, kPrune, pruning, "N", "steps between pruning events", {}, {"--prune_every", "--prune_freq", "--prune-freq"}},
-      {"ema", &S::ema, kPrune, pruning, "X", "decay of the smoothed scores"},
-      {"ranking", &S::ranking, kPlan, pruning, "NAME", "compare units within a layer, or over all layers", {"local", "global"}},
-      {"revival", &S::revival, kPrune, pruning, "NAME", "may a masked unit come back", {"none", "ema", "straight_through"}},
-      {"round-to", &S::round_to, kPlan, pruning, "N", "kept channels come in multiples of N", {}, {"--round_to"}},
-      {"exclude-layers", &S::exclude_layers, kPlan, pruning, "LIST", "layers left alone, e.g. 0,1,-1 (negative: from the end)", {},
-       {"--exclude_layers", "--skip-layers", "--skip_layers"}},
-      {"official", &S::official, kPlan, pruning, "", "reproduce the LoRAPrune authors' program, with its rounding and excluded layers"},
-
-      {"steps", &S::steps, kFit, training, "N", "optimizer steps; 0: --epochs", {}, {"--max_steps", "--max-steps"}},
-      {"epochs", &S::epochs, kFit, training, "X", "passes over the data, when --steps is 0", {}, {"--num_train_epochs"}},
-      {"batch", &S::batch, kFit | Verb::eval, training, "N", "sequences in a batch", {}, {"-b", "--batch_size", "--batch-size"}},
-      {"accumulate", &S::accumulate, kFit, training, "N", "batches per optimizer step", {}, {"--accum", "--gradient_accumulation_steps"}},
-      {"seq-len", &S::seq_len, kFit | Verb::eval, training, "N", "tokens in a sequence", {}, {"-t", "--seq_len", "--cutoff_len"}},
-      {"lr", &S::lr, kFit, training, "X", "peak learning rate", {}, {"--learning-rate", "--learning_rate"}},
-      {"lr-schedule", &S::lr_schedule, kFit, training, "NAME", "shape of the learning rate", {"constant", "linear", "cosine"},
-       {"--lr_schedule", "--lr_scheduler_type"}},
-      {"lr-warmup", &S::lr_warmup, kFit, training, "X", "steps, or below 1 the share of the steps, until the peak", {}, {"--lr_warmup", "--warmup_ratio"}},
-      {"clip", &S::clip, kFit, training, "X", "largest global norm of the gradients; 0: no clipping", {}, {"--max_grad_norm", "--max-grad-norm"}},
-      {"weight-decay", &S::weight_decay, kFit, training, "X", "of AdamW, on the adapters", {}, {"--weight_decay"}},
-      {"recompute", &S::recompute, kFit, training, "", "keep only the input of each block: less memory, a third more work", {},
-       {"--gradient_checkpointing"}},
-
-      {"eval-every", &S::eval_every, kFit, run, "N", "steps between evaluations on held-out data; 0: only at the ends", {}, {"--eval_every", "--eval_steps"}},
-      {"save-every", &S::save_every, Verb::train | Verb::prune, run, "N", "steps between checkpoints; 0: only when interrupted", {},
-       {"--save_every", "--save_steps"}},
-      {"keep", &S::keep, Verb::train | Verb::prune, run, "N", "checkpoints that are kept", {}, {"--save_total_limit"}},
-      {"log-every", &S::log_every, kFit, run, "N", "steps between log lines; 0: about forty lines a run", {}, {"--log_every", "--logging_steps"}},
-      {"val-tokens", &S::val_tokens, kFit | Verb::eval, run, "N", "most held-out tokens an evaluation reads; 0: all", {}, {"--val_tokens"}},
-      {"runs", &S::runs, Verb::prune | Verb::eval | Verb::demo, run, "N", "runs behind a median latency"},
-      {"seed", &S::seed, kFit | Verb::plan, run, "N", "of every random number"},
-      {"threads", &S::threads, kRun, run, "N", "0: as OpenMP decides; results have the same bits for any number"},
-      {"device", &S::device, kRun, run, "NAME", "where to compute", {"cpu", "cuda"}},
-      {"weights", &S::weights, kRun, run, "NAME", "how frozen weights are held in memory; auto: as the checkpoint stores them",
-       {"auto", "fp32", "bf16"}},
-
-      {"layout", &S::layout, Verb::prune | Verb::export_ | Verb::demo, writing, "NAME",
-       "uniform: one shape for all layers; padded: zero-filled to the widest; automatic: uniform if it is", {"automatic", "uniform", "padded"}},
-      {"dtype", &S::dtype, Verb::prune | Verb::merge | Verb::export_ | Verb::demo, writing, "NAME", "numbers in the file; auto: those of the checkpoint",
-       {"auto", "fp32", "bf16", "fp16"}},
-      {"overwrite", &S::overwrite, kWrite, writing, "", "replace an existing output directory"},
-      {"dry-run", &S::dry_run, kWrite, writing, "", "check everything, write nothing", {}, {"-n"}},
-
-      {"json", &S::json, kAll, speaking, "", "the result as JSON on stdout"},
-      {"quiet", &S::quiet, kAll, speaking, "", "errors only on stderr", {}, {"-q"}},
-      {"verbose", &S::verbose, kAll, speaking, "", "say more", {}, {"-v"}},
-      {"no-color", &S::no_color, kAll, speaking, "", "plain text; NO_COLOR does the same", {}, {"--no_color"}},
-      {"print-config", &S::print_config, kAll, speaking, "", "the settings in force as a config file, and nothing else", {}, {"--print_config"}},
-  };
-}
-
 std::string plain(std::string_view key) {
   while (key.starts_with('-')) key.remove_prefix(1);
   std::string out(key);
@@ -110,7 +19,8 @@ std::string plain(std::string_view key) {
   return out;
 }
 
-[[noreturn]] void refuse(const Option& option, const std::string& text, const std::string& wanted, const std::string& source) {
+[[noreturn]] void refuse(const Option& option, const std::string& text, const std::string& wanted,
+                         const std::string& source) {
   throw Trouble{Errc::usage, format("--{} is '{}', expected {}", option.name, text, wanted), source, ""};
 }
 
@@ -120,10 +30,22 @@ Index whole_number(const Option& option, const std::string& text, const std::str
   double unit = 1;
   if (!digits.empty()) {
     switch (digits.back()) {
-      case 'k': case 'K': unit = 1e3; break;
-      case 'm': case 'M': unit = 1e6; break;
-      case 'g': case 'G': case 'b': case 'B': unit = 1e9; break;
-      default: break;
+      case 'k':
+      case 'K':
+        unit = 1e3;
+        break;
+      case 'm':
+      case 'M':
+        unit = 1e6;
+        break;
+      case 'g':
+      case 'G':
+      case 'b':
+      case 'B':
+        unit = 1e9;
+        break;
+      default:
+        break;
     }
   }
   if (unit > 1) digits.remove_suffix(1);
@@ -170,12 +92,8 @@ std::string joined(const std::vector<std::string>& parts, const char* between) {
 bool Option::is_called(std::string_view key) const {
   const std::string wanted = plain(key);
   if (plain(name) == wanted) return true;
-  return std::any_of(aliases.begin(), aliases.end(), [&](const std::string& a) { return a.size() > 2 && plain(a) == wanted; });
-}
-
-const std::vector<Option>& options() {
-  static const std::vector<Option> all = make_options();
-  return all;
+  return std::any_of(aliases.begin(), aliases.end(),
+                     [&](const std::string& a) { return a.size() > 2 && plain(a) == wanted; });
 }
 
 const Option* find_option(std::string_view key) {
@@ -184,23 +102,15 @@ const Option* find_option(std::string_view key) {
   return nullptr;
 }
 
-Settings defaults_of(Verb verb) {
-  Settings s;
-  if (verb == Verb::demo) {
-    s.out = "espalier-demo";
-    s.layout = "uniform";
-    s.steps = 160, s.lr = 3e-3, s.cooldown = 0.3, s.prune_every = 8, s.eval_every = 32;
-  }
-  return s;
-}
-
-void assign(const Option& option, Settings& settings, const std::vector<std::string>& texts, const std::string& source) {
+void assign(const Option& option, Settings& settings, const std::vector<std::string>& texts,
+            const std::string& source) {
   const std::string text = texts.empty() ? "" : texts.back();
   if (!option.choices.empty() &&
       std::find(option.choices.begin(), option.choices.end(), text) == option.choices.end()) {
     const std::string near = nearest(text, option.choices);
-    throw Trouble{Errc::usage, format("--{} is '{}', expected one of {}", option.name, text, joined(option.choices, ", ")),
-                  source, near.empty() ? "" : format("did you mean '{}'?", near)};
+    throw Trouble{Errc::usage,
+                  format("--{} is '{}', expected one of {}", option.name, text, joined(option.choices, ", ")), source,
+                  near.empty() ? "" : format("did you mean '{}'?", near)};
   }
   std::visit(
       [&](auto member) {
@@ -257,10 +167,15 @@ void check(const Request& request) {
   must(s.rank >= 1, format("--rank is {}, expected at least 1", s.rank));
   must(s.dropout >= 0 && s.dropout < 1, format("--dropout is {}, expected 0 <= p < 1", s.dropout));
   must(s.alpha != 0, "--alpha is 0: the adapters would change nothing");
-  must(s.sparsity >= 0 && s.sparsity < 1, format("--sparsity is {}, expected a share of at least 0 and below 1", s.sparsity),
-       s.sparsity > 1 && s.sparsity < 100 ? format("for {} percent write --sparsity {}", s.sparsity, s.sparsity / 100) : "");
+  must(s.sparsity >= 0 &&
+               s.sparsity<1, format("--sparsity is {}, expected a share of at least 0 and below 1", s.sparsity),
+                          s.sparsity> 1 &&
+               s.sparsity < 100
+           ? format("for {} percent write --sparsity {}", s.sparsity, s.sparsity / 100)
+           : "");
   must(s.target_params >= 0, "--target-params is negative");
-  must(s.target_params == 0 || !request.given("sparsity"), "--sparsity and --target-params both say how much", "give one of them");
+  must(s.target_params == 0 || !request.given("sparsity"), "--sparsity and --target-params both say how much",
+       "give one of them");
   must(s.warmup >= 0 && s.cooldown >= 0 && s.warmup + s.cooldown <= 1,
        format("--warmup {} and --cooldown {} are shares of the steps: together at most 1", s.warmup, s.cooldown));
   must(s.ema >= 0 && s.ema < 1, format("--ema is {}, expected 0 <= decay < 1", s.ema));
@@ -270,7 +185,8 @@ void check(const Request& request) {
   must(s.batch >= 1 && s.accumulate >= 1, "--batch and --accumulate are at least 1");
   must(s.seq_len >= 1 && s.seq_len <= 1 << 20, format("--seq-len is {}, expected 1 to 1048576", s.seq_len));
   must(s.lr > 0, "--lr is not above 0");
-  must(s.lr_warmup >= 0 && s.clip >= 0 && s.weight_decay >= 0, "--lr-warmup, --clip and --weight-decay are not negative");
+  must(s.lr_warmup >= 0 && s.clip >= 0 && s.weight_decay >= 0,
+       "--lr-warmup, --clip and --weight-decay are not negative");
   must(s.eval_every >= 0 && s.save_every >= 0 && s.log_every >= 0 && s.val_tokens >= 0,
        "--eval-every, --save-every, --log-every and --val-tokens are not negative");
   must(s.keep >= 1, "--keep is below 1: a checkpoint is needed to go on");
@@ -279,7 +195,8 @@ void check(const Request& request) {
   must(s.threads >= 0 && s.threads <= 4096, format("--threads is {}, expected 0 to 4096", s.threads));
   must(!(s.quiet && s.verbose), "--quiet and --verbose contradict each other");
   if (s.device == "cuda") {
-    throw Trouble{Errc::resources, "--device cuda: this build has no CUDA", "", "leave --device away to compute on the CPU"};
+    throw Trouble{Errc::resources, "--device cuda: this build has no CUDA", "",
+                  "leave --device away to compute on the CPU"};
   }
 }
 

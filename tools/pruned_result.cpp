@@ -7,13 +7,19 @@ namespace espalier::tool {
 namespace {
 
 json::Value reached_json(const PruneReport& r) {
-  return json::Value::object({{"asked", r.asked}, {"reached", r.reached}, {"smallest_step", r.step}, {"parameters_before", r.before},
-                              {"parameters_after", r.after}, {"prunable", r.prunable}, {"removed", r.removed}});
+  return json::Value::object({{"asked", r.asked},
+                              {"reached", r.reached},
+                              {"smallest_step", r.step},
+                              {"parameters_before", r.before},
+                              {"parameters_after", r.after},
+                              {"prunable", r.prunable},
+                              {"removed", r.removed}});
 }
 
 }  // namespace
 
-PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vector<Variant>& variants, const Written& written) {
+PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vector<Variant>& variants,
+                            const Written& written) {
   const Settings& s = request.settings;
   const FitResult& fitted = run.result();
   PrunedResult out;
@@ -35,21 +41,31 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
   out.table = comparison(out.models);
   const auto change = changes(dense, pruned);
   const double share = fitted.pruned ? fitted.pruned->reached : 0;
-  out.report = run.report((request.verb == Verb::demo ? std::string("The demo transformer") : io::base_name(s.model)) + ", pruned");
-  out.report.summary = format("Fine-tuned with adapters of rank {} for {} steps on {}, while {} % of the parameters in its heads and channels were "
-                              "removed in the same run.", s.rank, fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1));
+  out.report = run.report((request.verb == Verb::demo ? std::string("The demo transformer") : io::base_name(s.model)) +
+                          ", pruned");
+  out.report.summary = format(
+      "Fine-tuned with adapters of rank {} for {} steps on {}, while {} % of the parameters in its heads and channels "
+      "were "
+      "removed in the same run.",
+      s.rank, fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1));
   out.report.tiles = {
-      {"Parameters", change[0], with_commas(dense.facts.parameters) + " to " + with_commas(pruned.facts.parameters), true},
-      {"Latency", change[4], milliseconds(dense.latency) + " to " + milliseconds(pruned.latency), pruned.latency < dense.latency},
-      {"Perplexity", fixed(pruned.evaluation.perplexity, 3), "dense, before tuning: " + fixed(dense.evaluation.perplexity, 3),
+      {"Parameters", change[0], with_commas(dense.facts.parameters) + " to " + with_commas(pruned.facts.parameters),
+       true},
+      {"Latency", change[4], milliseconds(dense.latency) + " to " + milliseconds(pruned.latency),
+       pruned.latency < dense.latency},
+      {"Perplexity", fixed(pruned.evaluation.perplexity, 3),
+       "dense, before tuning: " + fixed(dense.evaluation.perplexity, 3),
        pruned.evaluation.perplexity < dense.evaluation.perplexity},
       {"File", bytes_text(double(pruned.file_bytes)), "was " + bytes_text(double(dense.file_bytes)), true}};
   // Which units these are, in the numbers of the dense model, is known from the run; the file knows only how many.
   out.report.layers = run.pictured();
   out.report.comparison = out.table;
-  out.report.notes = {perplexity_protocol(s, run.val_source()) + " The pruned model was also tuned, the dense one was not.", latency_protocol(s),
-                      "Parameters and MACs are counted from the tensors, file sizes from the files. MACs: multiplications with weights, "
-                      "the language head included, for one token."};
+  out.report.notes = {
+      perplexity_protocol(s, run.val_source()) + " The pruned model was also tuned, the dense one was not.",
+      latency_protocol(s),
+      "Parameters and MACs are counted from the tensors, file sizes from the files. MACs: multiplications with "
+      "weights, "
+      "the language head included, for one token."};
   out.json = json::Value::object({{"out", s.out}, {"layout", written.layout}, {"steps", fitted.summary.step}});
   for (const Measured& m : out.models) out.json.set(m.name, m.json());
   if (fitted.pruned) out.json.set("pruning", reached_json(*fitted.pruned));

@@ -23,22 +23,25 @@ std::string table_html(const Table& table) {
 
 std::string list_html(const std::vector<std::pair<std::string, std::string>>& pairs) {
   std::string out = "<dl>\n";
-  for (const auto& [name, value] : pairs) out += "<div><dt>" + escaped(name) + "</dt><dd>" + escaped(value) + "</dd></div>\n";
+  for (const auto& [name, value] : pairs)
+    out += "<div><dt>" + escaped(name) + "</dt><dd>" + escaped(value) + "</dd></div>\n";
   return out + "</dl>\n";
 }
 
 }  // namespace
 
 std::string Report::html() const {
-  std::string out = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                    "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>" +
-                    escaped(title) + "</title>\n<style>" + report_style + "</style>\n</head>\n<body>\n<main>\n<header>" + report_mark +
-                    "<div><h1>" + escaped(title) + "</h1><p>" + escaped(summary) + "</p></div></header>\n";
+  std::string out =
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>" +
+      escaped(title) + "</title>\n<style>" + report_style + "</style>\n</head>\n<body>\n<main>\n<header>" +
+      report_mark + "<div><h1>" + escaped(title) + "</h1><p>" + escaped(summary) + "</p></div></header>\n";
   if (!tiles.empty()) {
     out += "<section class=\"tiles\">\n";
     for (const Tile& t : tiles) {
-      out += "<div class=\"tile" + std::string(t.good ? " good" : "") + "\"><div class=\"label\">" + escaped(t.label) + "</div><div class=\"value\">" +
-             escaped(t.value) + "</div><div class=\"note\">" + escaped(t.note) + "</div></div>\n";
+      out += "<div class=\"tile" + std::string(t.good ? " good" : "") + "\"><div class=\"label\">" + escaped(t.label) +
+             "</div><div class=\"value\">" + escaped(t.value) + "</div><div class=\"note\">" + escaped(t.note) +
+             "</div></div>\n";
     }
     out += "</section>\n";
   }
@@ -59,7 +62,8 @@ std::string Report::html() const {
   }
   out += "<h2>The command</h2>\n<section class=\"card\"><pre>" + escaped(command) + "</pre></section>\n";
   if (!settings.empty()) out += "<h2>Settings</h2>\n<section class=\"card\">" + list_html(settings) + "</section>\n";
-  if (!provenance.empty()) out += "<h2>Where it was made</h2>\n<section class=\"card\">" + list_html(provenance) + "</section>\n";
+  if (!provenance.empty())
+    out += "<h2>Where it was made</h2>\n<section class=\"card\">" + list_html(provenance) + "</section>\n";
   return out + "<footer>espalier " ESPALIER_VERSION_STRING "</footer>\n</main>\n</body>\n</html>\n";
 }
 

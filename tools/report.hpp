@@ -23,7 +23,7 @@ struct Report {
   std::vector<Chart> charts;
   std::vector<LayerUnits> layers;
   Table comparison;
-  std::vector<std::string> notes;                              ///< how the numbers were taken
+  std::vector<std::string> notes;  ///< how the numbers were taken
   std::vector<std::pair<std::string, std::string>> settings, provenance;
 
   /// One file that needs nothing else: no script, no font, no network.

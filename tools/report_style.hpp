@@ -7,7 +7,7 @@ inline constexpr const char* report_style = R"css(
 :root{color-scheme:light dark;--page:#f6f5f1;--card:#fffefb;--ink:#20261f;--soft:#5d665a;--faint:#8b9387;--rule:#e2e1d8;--grid:#ecebe3;
 --leaf:#2f7d4f;--leaf-soft:#2f7d4f22;--bark:#b4622d;--bed:#e9e8de;--gone:#c9c8bc;--mono:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 @media(prefers-color-scheme:dark){:root{--page:#131613;--card:#1b1f1b;--ink:#e7ebe3;--soft:#a4ada0;--faint:#757f72;--rule:#2c322c;--grid:#252b25;
---leaf:#6cc08b;--leaf-soft:#6cc08b26;--bark:#e39a63;--bed:#2a302a;--gone:#4a5249}}
+--leaf:#6cc08b;--leaf-soft:#6cc08b1f;--bark:#e39a63;--bed:#2a302a;--gone:#4a5249}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","DejaVu Sans",sans-serif;
 font-variant-numeric:tabular-nums}

@@ -27,7 +27,8 @@ PrunerOptions pruner_options(const Settings& s) {
     const char* const end = text.data() + text.size();
     const auto [at, bad] = std::from_chars(text.data(), end, layer);
     if (bad != std::errc() || at != end) {
-      throw Trouble{Errc::usage, "--exclude-layers has '" + text + "', expected numbers of layers", "", "e.g. --exclude-layers 0,1,-1"};
+      throw Trouble{Errc::usage, "--exclude-layers has '" + text + "', expected numbers of layers", "",
+                    "e.g. --exclude-layers 0,1,-1"};
     }
     o.exclude.push_back(layer);
   }
@@ -39,9 +40,16 @@ FitPlan fit_plan(const Request& request, const std::string& out) {
   const Settings& s = request.settings;
   FitPlan p;
   p.adamw = {.rate = s.lr, .decay = s.weight_decay};
-  p.batches = {.size = s.batch, .length = s.seq_len, .steps = s.steps, .seed = std::uint64_t(s.seed), .shuffle = true, .accumulate = s.accumulate};
+  p.batches = {.size = s.batch,
+               .length = s.seq_len,
+               .steps = s.steps,
+               .seed = std::uint64_t(s.seed),
+               .shuffle = true,
+               .accumulate = s.accumulate};
   p.trainer.rate.peak = s.lr;
-  p.trainer.rate.shape = s.lr_schedule == "constant" ? RateShape::constant : s.lr_schedule == "linear" ? RateShape::linear : RateShape::cosine;
+  p.trainer.rate.shape = s.lr_schedule == "constant" ? RateShape::constant
+                         : s.lr_schedule == "linear" ? RateShape::linear
+                                                     : RateShape::cosine;
   if (s.lr_warmup < 1) {
     p.warmup_share = s.lr_warmup;
   } else {
@@ -63,8 +71,8 @@ FitPlan fit_plan(const Request& request, const std::string& out) {
   p.pruner = pruner_options(s);
   // What else makes a run the run it is; files, speed and talk do not.
   json::Value identity = settings_json(request);
-  for (const char* key : {"model", "out", "data", "val", "adapter", "threads", "eval-every", "save-every", "keep", "log-every", "val-tokens", "runs",
-                          "recompute", "layout", "dtype"})
+  for (const char* key : {"model", "out", "data", "val", "adapter", "threads", "eval-every", "save-every", "keep",
+                          "log-every", "val-tokens", "runs", "recompute", "layout", "dtype"})
     if (std::string(key) != "layout" || !p.pruner.uniform) identity.erase(key);
   p.trainer.identity = identity.dump();
   return p;
@@ -80,7 +88,8 @@ std::optional<Dtype> dtype_called_by(const std::string& dtype) {
 void need_model(const Request& request) {
   if (!request.settings.model.empty()) return;
   const VerbWords& w = words_of(request.verb);
-  throw Trouble{Errc::usage, "a " + w.model + " is missing", "", "espalier " + w.name + " " + w.model + " ...; espalier " + w.name + " --help has examples"};
+  throw Trouble{Errc::usage, "a " + w.model + " is missing", "",
+                "espalier " + w.name + " " + w.model + " ...; espalier " + w.name + " --help has examples"};
 }
 
 }  // namespace espalier::tool

@@ -9,24 +9,29 @@
 namespace espalier::tool {
 
 void check_output(const std::string& directory, bool overwrite, const std::vector<std::string>& inputs) {
-  if (directory.empty()) throw Trouble{Errc::usage, "-o DIR is missing: where should the result go?", "", "e.g. -o out"};
+  if (directory.empty())
+    throw Trouble{Errc::usage, "-o DIR is missing: where should the result go?", "", "e.g. -o out"};
   if (!io::exists(directory)) return;
   if (!overwrite) {
-    throw Trouble{Errc::usage, directory + " exists already", "--out", "choose another name, or replace it with --overwrite"};
+    throw Trouble{Errc::usage, directory + " exists already", "--out",
+                  "choose another name, or replace it with --overwrite"};
   }
-  if (!io::is_directory(directory)) throw Trouble{Errc::usage, directory + " is not a directory: it is not replaced", "--out", ""};
+  if (!io::is_directory(directory))
+    throw Trouble{Errc::usage, directory + " is not a directory: it is not replaced", "--out", ""};
   const std::string target = io::resolve(directory);
   for (const std::string& input : inputs) {
     if (input.empty() || !io::exists(input)) continue;
     const std::string path = io::resolve(input);
     if (path == target || path.starts_with(target + "/")) {
-      throw Trouble{Errc::usage, directory + " holds " + input + ", which this run reads: it is not replaced", "--out", "choose another name"};
+      throw Trouble{Errc::usage, directory + " holds " + input + ", which this run reads: it is not replaced", "--out",
+                    "choose another name"};
     }
   }
   const auto names = io::list_directory(directory);
   const auto has = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (names.empty() || has("run.json") || has("config.json") || has("adapter_config.json")) return;
-  throw Trouble{Errc::usage, directory + " is neither a run nor a model nor an adapter: it is not replaced", "--out", "choose another name"};
+  throw Trouble{Errc::usage, directory + " is neither a run nor a model nor an adapter: it is not replaced", "--out",
+                "choose another name"};
 }
 
 void RunDirectory::open(bool overwrite) const {
@@ -47,9 +52,11 @@ void RunDirectory::open(bool overwrite) const {
 void RunDirectory::move_up(const std::string& staging) const {
   auto names = io::list_directory(staging);
   const auto last = [](const std::string& n) { return n == "config.json" || n == "adapter_config.json"; };
-  std::sort(names.begin(), names.end(), [&](const auto& a, const auto& b) { return last(a) != last(b) ? last(b) : a < b; });
+  std::sort(names.begin(), names.end(),
+            [&](const auto& a, const auto& b) { return last(a) != last(b) ? last(b) : a < b; });
   for (const std::string& name : names) {
-    if (std::rename(io::join(staging, name).c_str(), (*this / name).c_str()) != 0) io::fail_system("move", io::join(staging, name));
+    if (std::rename(io::join(staging, name).c_str(), (*this / name).c_str()) != 0)
+      io::fail_system("move", io::join(staging, name));
   }
   io::remove_tree(staging);
   io::sync_directory(path_);

@@ -7,8 +7,8 @@
 
 namespace espalier::tool {
 
-/// Refuses an output directory that exists, unless it may be replaced and looks like something this tool wrote. `inputs`
-/// are never inside what is replaced. Touches nothing.
+/// Refuses an output directory that exists, unless it may be replaced and looks like something this tool wrote.
+/// `inputs` are never inside what is replaced. Touches nothing.
 void check_output(const std::string& directory, bool overwrite, const std::vector<std::string>& inputs);
 
 /// Where a run keeps what it says and writes: run.json, metrics.jsonl, checkpoint-<step>/, report.html and the result.
@@ -21,8 +21,8 @@ class RunDirectory {
 
   /// Makes it, in place of an old one.
   void open(bool overwrite) const;
-  /// fill(directory) writes a model or an adapter into a directory that does not exist yet; its files then move here one
-  /// by one, the configuration last, so that whoever sees that sees everything.
+  /// fill(directory) writes a model or an adapter into a directory that does not exist yet; its files then move here
+  /// one by one, the configuration last, so that whoever sees that sees everything.
   template <class F>
   void place(F&& fill) const {
     const std::string staging = *this / ".result";
@@ -30,7 +30,9 @@ class RunDirectory {
     fill(staging);
     move_up(staging);
   }
-  void write(const std::string& name, const std::string& text) const { io::write_file_atomically(*this / name, std::string_view(text)); }
+  void write(const std::string& name, const std::string& text) const {
+    io::write_file_atomically(*this / name, std::string_view(text));
+  }
   void remove_checkpoints() const;
 
  private:

@@ -25,7 +25,11 @@ std::vector<Point> thinned(const std::vector<Point>& all, std::size_t most) {
 }  // namespace
 
 RunLog::RunLog(const Console& console, std::string metrics_path, Index log_every, Index parameters, bool prunes)
-    : console_(console), path_(std::move(metrics_path)), log_every_(log_every), parameters_(parameters), prunes_(prunes) {}
+    : console_(console),
+      path_(std::move(metrics_path)),
+      log_every_(log_every),
+      parameters_(parameters),
+      prunes_(prunes) {}
 
 RunLog::~RunLog() {
   if (file_ != nullptr) std::fclose(file_);
@@ -85,7 +89,8 @@ void RunLog::on_step(const StepReport& r) {
   flush();
   ++steps_timed_, seconds_ += r.seconds, tokens_ += r.tokens;
   smooth_ = steps_timed_ == 1 ? r.seconds : 0.9 * smooth_ + 0.1 * r.seconds;
-  pending_ = json::Value::object({{"step", r.step}, {"loss", finite(r.loss)}, {"lr", finite(r.rate)}, {"grad_norm", finite(r.norm)}});
+  pending_ = json::Value::object(
+      {{"step", r.step}, {"loss", finite(r.loss)}, {"lr", finite(r.rate)}, {"grad_norm", finite(r.norm)}});
   if (prunes_) {
     pending_.set("sparsity", finite(r.sparsity));
     pending_.set("params", parameters_ - Index(std::llround(r.sparsity * double(prunable_))));
@@ -106,7 +111,8 @@ std::string RunLog::line(const StepReport& r) const {
   if (has_val_) out += " | val " + fixed(last_val_, 3);
   if (prunes_) out += " | sparsity " + fixed(100 * r.sparsity, 1) + "%";
   out += " | lr " + printed("%.1e", r.rate) + " | " + printed(smooth_ < 0.01 ? "%.1f ms" : "%.0f ms", smooth_ * 1e3);
-  return out + " | " + brief(double(r.tokens) / smooth_) + " tok/s | eta " + clock_text(smooth_ * double(r.steps - r.step));
+  return out + " | " + brief(double(r.tokens) / smooth_) + " tok/s | eta " +
+         clock_text(smooth_ * double(r.steps - r.step));
 }
 
 void RunLog::on_evaluation(const EvaluationReport& r) {
@@ -115,8 +121,9 @@ void RunLog::on_evaluation(const EvaluationReport& r) {
   pending_.set("ppl", finite(r.result.perplexity));
   const bool first = !has_val_;
   last_val_ = r.result.loss, has_val_ = true;
-  console_.say(console_.bold(format("step {}{} | val ", r.step, steps_ > 0 ? format("/{}", steps_) : "") + fixed(r.result.loss, 3) + " | perplexity " +
-                             fixed(r.result.perplexity, 3)) + (first ? console_.faint(format("  ({} tokens)", with_commas(r.result.tokens))) : ""));
+  console_.say(console_.bold(format("step {}{} | val ", r.step, steps_ > 0 ? format("/{}", steps_) : "") +
+                             fixed(r.result.loss, 3) + " | perplexity " + fixed(r.result.perplexity, 3)) +
+               (first ? console_.faint(format("  ({} tokens)", with_commas(r.result.tokens))) : ""));
 }
 
 void RunLog::on_checkpoint(const CheckpointReport& r) { console_.detail("checkpoint " + r.path); }
@@ -132,7 +139,8 @@ void RunLog::finish() {
 
 std::vector<Chart> RunLog::charts() const {
   const auto shaded = [&](Chart chart) {
-    if (prunes_ && schedule_.end > schedule_.begin) chart.shade_from = schedule_.begin, chart.shade_to = schedule_.end, chart.shade = "pruning";
+    if (prunes_ && schedule_.end > schedule_.begin)
+      chart.shade_from = schedule_.begin, chart.shade_to = schedule_.end, chart.shade = "pruning";
     return chart;
   };
   Chart loss, perplexity, sparsity, rate;

@@ -23,7 +23,8 @@ std::string now_utc() {
 
 /// Not part of what a run computes.
 bool is_passing(const Option& o) {
-  for (const char* name : {"print-config", "config", "resume", "overwrite", "dry-run", "json", "quiet", "verbose", "no-color"})
+  for (const char* name :
+       {"print-config", "config", "resume", "overwrite", "dry-run", "json", "quiet", "verbose", "no-color"})
     if (o.name == name) return true;
   return false;
 }
@@ -47,7 +48,10 @@ std::vector<std::pair<std::string, std::string>> shown_settings(const Request& r
     if (!o.serves(request.verb) || is_passing(o)) continue;
     const std::string text = text_of(o, request.settings);
     if (text.empty() || (o.is_flag() && text == "false")) continue;
-    if ((o.name == "steps" || o.name == "target-params" || o.name == "threads" || o.name == "log-every" || o.name == "val-tokens") && text == "0") continue;
+    if ((o.name == "steps" || o.name == "target-params" || o.name == "threads" || o.name == "log-every" ||
+         o.name == "val-tokens") &&
+        text == "0")
+      continue;
     if (o.name == "epochs" && request.settings.steps > 0) continue;
     if (o.name == "sparsity" && request.settings.target_params > 0) continue;
     out.emplace_back(o.name, text);
@@ -70,10 +74,13 @@ RunRecord::RunRecord(const Request& request) : root_(json::Value::object()) {
 }
 
 void RunRecord::data(const std::string& key, const TokenFile& file) {
-  root_.set(key, json::Value::object({{"source", file.source()}, {"tokens", file.size()}, {"sha256", file.tokens().hash()}}));
+  root_.set(
+      key, json::Value::object({{"source", file.source()}, {"tokens", file.size()}, {"sha256", file.tokens().hash()}}));
 }
 
-double RunRecord::seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+double RunRecord::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+}
 
 std::string RunRecord::text(const std::string& status) {
   root_.set("status", status);

@@ -8,7 +8,15 @@
 namespace espalier::tool {
 
 enum class Verb : unsigned {
-  demo = 1, info = 2, plan = 4, train = 8, prune = 16, merge = 32, eval = 64, export_ = 128, doctor = 256,
+  demo = 1,
+  info = 2,
+  plan = 4,
+  train = 8,
+  prune = 16,
+  merge = 32,
+  eval = 64,
+  export_ = 128,
+  doctor = 256,
 };
 
 /// Who said it. What comes later wins.

@@ -42,7 +42,8 @@ class TomlReader {
   bool done() const { return at_ >= text_.size(); }
   char peek() const { return text_[at_]; }
   [[noreturn]] void refuse(const std::string& why) const {
-    throw Trouble{Errc::usage, why, format("{}, line {}", source_, line_), "settings look like  lr = 3e-4  or  targets = [\"q_proj\", \"v_proj\"]"};
+    throw Trouble{Errc::usage, why, format("{}, line {}", source_, line_),
+                  "settings look like  lr = 3e-4  or  targets = [\"q_proj\", \"v_proj\"]"};
   }
   void skip_blanks() {
     while (!done() && (peek() == ' ' || peek() == '\t')) ++at_;
@@ -87,12 +88,23 @@ class TomlReader {
       if (c == '\\' && quote == '"') {
         if (done()) break;
         switch (peek()) {
-          case 'n': c = '\n'; break;
-          case 't': c = '\t'; break;
-          case 'r': c = '\r'; break;
-          case '"': c = '"'; break;
-          case '\\': c = '\\'; break;
-          default: refuse("an escape that is not known here");
+          case 'n':
+            c = '\n';
+            break;
+          case 't':
+            c = '\t';
+            break;
+          case 'r':
+            c = '\r';
+            break;
+          case '"':
+            c = '"';
+            break;
+          case '\\':
+            c = '\\';
+            break;
+          default:
+            refuse("an escape that is not known here");
         }
         ++at_;
       }
@@ -163,12 +175,23 @@ std::string toml_quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     switch (c) {
-      case '\n': out += "\\n"; break;
-      case '\t': out += "\\t"; break;
-      case '\r': out += "\\r"; break;
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      default: out += c;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      default:
+        out += c;
     }
   }
   return out + '"';

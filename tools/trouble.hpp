@@ -24,12 +24,17 @@ auto within(const std::string& where, const std::string& hint, F&& f) {
 
 constexpr int exit_code(Errc code) {
   switch (code) {
-    case Errc::usage: return 2;
+    case Errc::usage:
+      return 2;
     case Errc::bad_input:
-    case Errc::unsupported: return 3;
-    case Errc::numerical: return 4;
-    case Errc::resources: return 5;
-    case Errc::failed: break;
+    case Errc::unsupported:
+      return 3;
+    case Errc::numerical:
+      return 4;
+    case Errc::resources:
+      return 5;
+    case Errc::failed:
+      break;
   }
   return 1;
 }

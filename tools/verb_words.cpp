@@ -7,7 +7,8 @@ namespace espalier::tool {
 const std::vector<VerbWords>& verbs() {
   static const std::vector<VerbWords> all = {
       {Verb::demo, "demo", "everything on built-in data, in under a minute", "MODEL",
-       "Evaluates a small Llama checkpoint, fine-tunes it with low-rank adapters and prunes it to 50 % in the same run,\n"
+       "Evaluates a small Llama checkpoint, fine-tunes it with low-rank adapters and prunes it to 50 % in the same "
+       "run,\n"
        "exports it, loads it again and compares; writes DIR/report.html.",
        "  espalier demo\n"
        "  espalier demo --sparsity 0.7 -o demo-70 --overwrite\n"},
@@ -17,7 +18,8 @@ const std::vector<VerbWords>& verbs() {
        "  espalier info out/adapter --json\n"
        "  espalier info train.bin\n"},
       {Verb::plan, "plan", "what would leave, and what it would cost; writes nothing", "MODEL",
-       "Groups, units and costs of a model, and what several sparsities would remove, counted from shapes. Weights are\n"
+       "Groups, units and costs of a model, and what several sparsities would remove, counted from shapes. Weights "
+       "are\n"
        "read only where --criterion magnitude or random asks which units would leave.",
        "  espalier plan models/tinyllama --sparsity 0.5\n"
        "  espalier plan models/tinyllama --target-params 600M --round-to 32\n"
@@ -45,8 +47,7 @@ const std::vector<VerbWords>& verbs() {
        "  espalier export small -o small-padded --layout padded\n"
        "  espalier export small -o small-bf16 --dtype bf16\n"},
       {Verb::doctor, "doctor", "compiler, libraries, threads, speed: a line each", "",
-       "Lines to paste into a bug report.",
-       "  espalier doctor\n"},
+       "Lines to paste into a bug report.", "  espalier doctor\n"},
   };
   return all;
 }

@@ -10,7 +10,8 @@ namespace espalier::tool {
 void wait_briefly([[maybe_unused]] char** argv) {
 #if defined(_OPENMP) && defined(__GLIBC__)
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-  if (::setenv("GOMP_SPINCOUNT", "5000", 1) == 0) ::execv("/proc/self/exe", argv);  // returns only if it failed: go on as it is
+  if (::setenv("GOMP_SPINCOUNT", "5000", 1) == 0)
+    ::execv("/proc/self/exe", argv);  // returns only if it failed: go on as it is
 #endif
 }
 

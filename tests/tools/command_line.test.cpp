@@ -44,19 +44,20 @@ TEST_CASE("a mistyped verb, option, choice or key is answered with the nearest n
 }
 
 TEST_CASE("an option of another verb, a second model and a number that is none are usage errors") {
-  for (const auto& arguments : std::vector<std::vector<std::string>>{{"eval", "x", "--sparsity", "0.5"},
-                                                                     {"eval", "x", "y"},
-                                                                     {"prune", "x", "--rank", "eight"},
-                                                                     {"prune", "x", "--rank", "8.5"},
-                                                                     {"prune", "x", "--sparsity", "50"},
-                                                                     {"prune", "x", "--sparsity", "nan"},
-                                                                     {"prune", "x", "--rank"},
-                                                                     {"prune", "x", "--warmup", "0.7", "--cooldown", "0.7"},
-                                                                     {"prune", "x", "--sparsity", "0.5", "--target-params", "1M"},
-                                                                     {"prune", "x", "--exclude-layers", "first", "-d", "x", "-o", "y"},
-                                                                     {"--sparsity", "0.5"},
-                                                                     {"train"},
-                                                                     {"eval", checkpoint()}}) {
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"eval", "x", "--sparsity", "0.5"},
+                                             {"eval", "x", "y"},
+                                             {"prune", "x", "--rank", "eight"},
+                                             {"prune", "x", "--rank", "8.5"},
+                                             {"prune", "x", "--sparsity", "50"},
+                                             {"prune", "x", "--sparsity", "nan"},
+                                             {"prune", "x", "--rank"},
+                                             {"prune", "x", "--warmup", "0.7", "--cooldown", "0.7"},
+                                             {"prune", "x", "--sparsity", "0.5", "--target-params", "1M"},
+                                             {"prune", "x", "--exclude-layers", "first", "-d", "x", "-o", "y"},
+                                             {"--sparsity", "0.5"},
+                                             {"train"},
+                                             {"eval", checkpoint()}}) {
     const Result r = run(arguments);
     CAPTURE(arguments.front());
     CAPTURE(r.err);
@@ -68,22 +69,25 @@ TEST_CASE("an option of another verb, a second model and a number that is none a
 
 TEST_CASE("the command line wins over the environment, that over the file, that over the default") {
   const Scratch scratch;
-  write(scratch / "c.toml", "# general\nrank = 3\nalpha = 5\nlr = 1e-2\ntargets = [\"q_proj\",\n  \"v_proj\"]\n[prune]\nalpha = 7\n[train]\nalpha = 9\n");
+  write(scratch / "c.toml",
+        "# general\nrank = 3\nalpha = 5\nlr = 1e-2\ntargets = [\"q_proj\",\n  \"v_proj\"]\n[prune]\nalpha = "
+        "7\n[train]\nalpha = 9\n");
   const How how{{{"ESPALIER_RANK", "4"}, {"ESPALIER_LR", "2e-2"}, {"ESPALIER_LR_SCHEDULE", "linear"}}, {}, {}};
   const Result r = run({"prune", "m", "-c", scratch / "c.toml", "--lr", "3e-2", "--print-config"}, how);
   CHECK(r.code == 0);
-  CHECK(r.prints("\nrank = 4 "));            // environment over file
-  CHECK(r.prints("\nalpha = 7 "));           // a verb's own table over the general part
-  CHECK(r.prints("\nlr = 0.03 "));           // command line over environment
+  CHECK(r.prints("\nrank = 4 "));   // environment over file
+  CHECK(r.prints("\nalpha = 7 "));  // a verb's own table over the general part
+  CHECK(r.prints("\nlr = 0.03 "));  // command line over environment
   CHECK(r.prints("\nlr-schedule = \"linear\""));
   CHECK(r.prints("\ntargets = [\"q_proj\", \"v_proj\"]"));
-  CHECK(r.prints("\nema = 0.9 "));           // default
+  CHECK(r.prints("\nema = 0.9 "));  // default
   CHECK(run({"train", "m", "-c", scratch / "c.toml", "--print-config"}).prints("\nalpha = 9 "));
 }
 
 TEST_CASE("what --print-config says is a config file that says the same") {
   const Scratch scratch;
-  const Result first = run({"prune", "m", "--rank", "5", "--targets", "q_proj,o_proj", "--exclude-layers", "0,-1", "--rslora", "--data", "a \"b\"\\c", "--print-config"});
+  const Result first = run({"prune", "m", "--rank", "5", "--targets", "q_proj,o_proj", "--exclude-layers", "0,-1",
+                            "--rslora", "--data", "a \"b\"\\c", "--print-config"});
   CHECK(first.code == 0);
   write(scratch / "c.toml", first.out);
   const Result second = run({"prune", "m", "-c", scratch / "c.toml", "--print-config"});
@@ -93,16 +97,19 @@ TEST_CASE("what --print-config says is a config file that says the same") {
 }
 
 TEST_CASE("PEFT's spellings and both separators are understood") {
-  const Result r = run({"train", "m", "--lora_alpha", "32", "--lora-dropout=0.1", "--target_modules", "q_proj", "--use_rslora", "-r", "2",
-                        "--learning_rate", "1e-5", "--print-config"});
+  const Result r = run({"train", "m", "--lora_alpha", "32", "--lora-dropout=0.1", "--target_modules", "q_proj",
+                        "--use_rslora", "-r", "2", "--learning_rate", "1e-5", "--print-config"});
   CHECK(r.code == 0);
-  for (const char* line : {"\nalpha = 32 ", "\ndropout = 0.1 ", "\ntargets = [\"q_proj\"]", "\nrslora = true", "\nrank = 2 ", "\nlr = 1e-05 "}) CHECK(r.prints(line));
+  for (const char* line : {"\nalpha = 32 ", "\ndropout = 0.1 ", "\ntargets = [\"q_proj\"]", "\nrslora = true",
+                           "\nrank = 2 ", "\nlr = 1e-05 "})
+    CHECK(r.prints(line));
 }
 
 TEST_CASE("a config file that is not one is refused with its line") {
   const Scratch scratch;
-  for (const char* text : {"rank\n", "rank = \n", "rank = 3 4\n", "rank = [1, 2\n", "rank = 1\nrank = 2\n", "rank = \"3\n", "= 3\n", "lr = fast\n",
-                           "[[prune]]\n", "alpha = [1]\n", "print-config = true\n"}) {
+  for (const char* text :
+       {"rank\n", "rank = \n", "rank = 3 4\n", "rank = [1, 2\n", "rank = 1\nrank = 2\n", "rank = \"3\n", "= 3\n",
+        "lr = fast\n", "[[prune]]\n", "alpha = [1]\n", "print-config = true\n"}) {
     write(scratch / "c.toml", std::string("# one\n") + text);
     const Result r = run({"prune", "m", "-c", scratch / "c.toml", "--print-config"});
     CAPTURE(text);

@@ -15,8 +15,13 @@ TEST_CASE("0: what was asked for is done, and stdout holds the result and nothin
   CHECK(eval.json().at("tokens") == 599);
   CHECK(eval.json().at("latency_ms").get<double>() > 0);
   for (const auto& arguments : std::vector<std::vector<std::string>>{
-           {"doctor"}, {"info", checkpoint()}, {"info", checkpoint() + "/adapter"}, {"info", data}, {"plan", checkpoint()},
-           {"info", checkpoint() + "/model.safetensors"}, {"plan", checkpoint(), "--criterion", "magnitude", "--ranking", "global"}}) {
+           {"doctor"},
+           {"info", checkpoint()},
+           {"info", checkpoint() + "/adapter"},
+           {"info", data},
+           {"plan", checkpoint()},
+           {"info", checkpoint() + "/model.safetensors"},
+           {"plan", checkpoint(), "--criterion", "magnitude", "--ranking", "global"}}) {
     CAPTURE(arguments.front());
     const Result json = run(arguments + std::vector<std::string>{"--json"}), text = run(arguments);
     CAPTURE(json.err);
@@ -67,8 +72,10 @@ TEST_CASE("3: bad or unsupported input, said with its file") {
 TEST_CASE("4: gradients that are not finite end the run, and what was good stays") {
   const Scratch scratch;
   const std::string data = token_file(scratch, "d.bin", 2000);
-  const Result r = run({"train", checkpoint(), "-d", data, "-o", scratch / "out", "--seq-len", "16", "--steps", "60", "--lr", "1e30", "--clip", "0",
-                        "--lr-schedule", "constant", "--eval-every", "0", "--save-every", "1"});
+  const Result r = run(
+      {"train",        checkpoint(), "-d",   data,     "-o", scratch / "out", "--seq-len", "16",           "--steps",
+       "60",           "--lr",       "1e30", "--clip", "0",  "--lr-schedule", "constant",  "--eval-every", "0",
+       "--save-every", "1"});
   CAPTURE(r.err);
   CHECK(r.code == 4);
   CHECK(r.says("error: step "));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 
@@ -13,7 +14,8 @@ namespace {
 const std::vector<std::string> small_run{"--seq-len", "16", "--batch", "4", "--lr", "3e-3", "--eval-every", "20"};
 
 double perplexity(const std::vector<std::string>& model, const std::string& data) {
-  const Result r = run(std::vector<std::string>{"eval"} + model + std::vector<std::string>{"-d", data, "--seq-len", "16", "--runs", "1", "--json"});
+  const Result r = run(std::vector<std::string>{"eval"} + model +
+                       std::vector<std::string>{"-d", data, "--seq-len", "16", "--runs", "1", "--json"});
   CAPTURE(r.err);
   REQUIRE(r.code == 0);
   return r.json().at("perplexity").get<double>();
@@ -24,19 +26,25 @@ double perplexity(const std::vector<std::string>& model, const std::string& data
 TEST_CASE("train, merge, eval: the adapter helps, and the merged model is the model with its adapter") {
   const Scratch scratch;
   const std::string data = token_file(scratch, "d.bin", 6000), val = token_file(scratch, "v.bin", 900, 48, 2);
-  const Result r = run(std::vector<std::string>{"train", checkpoint(), "-d", data, "--val", val, "-o", scratch / "adapter", "--steps", "60", "--rank", "4",
-                                                "--targets", "q_proj,v_proj,down_proj", "--json"} + small_run);
+  const Result r =
+      run(std::vector<std::string>{"train", checkpoint(), "-d", data, "--val", val, "-o", scratch / "adapter",
+                                   "--steps", "60", "--rank", "4", "--targets", "q_proj,v_proj,down_proj", "--json"} +
+          small_run);
   CAPTURE(r.err);
   REQUIRE(r.code == 0);
   CHECK(r.says("trainable params: "));
   CHECK(r.says(" || trainable%: "));
-  const double before = r.json().at("before").at("perplexity").get<double>(), after = r.json().at("after").at("perplexity").get<double>();
+  const double before = r.json().at("before").at("perplexity").get<double>(),
+               after = r.json().at("after").at("perplexity").get<double>();
   CHECK(after < 0.9 * before);
-  for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "run.json", "metrics.jsonl", "report.html"}) CHECK(fs::exists(scratch / ("adapter/" + std::string(name))));
+  for (const char* name :
+       {"adapter_config.json", "adapter_model.safetensors", "run.json", "metrics.jsonl", "report.html"})
+    CHECK(fs::exists(scratch / ("adapter/" + std::string(name))));
   CHECK_FALSE(fs::exists(scratch / "adapter/.result"));
 
   REQUIRE(run({"merge", checkpoint(), "-a", scratch / "adapter", "-o", scratch / "merged"}).code == 0);
-  const double with = perplexity({checkpoint(), "-a", scratch / "adapter"}, val), merged = perplexity({scratch / "merged"}, val);
+  const double with = perplexity({checkpoint(), "-a", scratch / "adapter"}, val),
+               merged = perplexity({scratch / "merged"}, val);
   CHECK(std::abs(with - after) < 1e-5 * after);
   CHECK(std::abs(with - merged) < 1e-4 * merged);
   CHECK(run({"info", scratch / "adapter", "--json"}).json().at("rank") == 4);
@@ -45,7 +53,9 @@ TEST_CASE("train, merge, eval: the adapter helps, and the merged model is the mo
 TEST_CASE("prune, export, eval: half the units leave, every file of the run is there and says what was measured") {
   const Scratch scratch;
   const std::string data = token_file(scratch, "d.bin", 6000), val = token_file(scratch, "v.bin", 900, 48, 2);
-  const Result r = run(std::vector<std::string>{"prune", checkpoint(), "-d", data, "--val", val, "-o", scratch / "small", "--steps", "60", "--sparsity", "0.5", "--json"} + small_run);
+  const Result r = run(std::vector<std::string>{"prune", checkpoint(), "-d", data, "--val", val, "-o",
+                                                scratch / "small", "--steps", "60", "--sparsity", "0.5", "--json"} +
+                       small_run);
   CAPTURE(r.err);
   REQUIRE(r.code == 0);
   const auto result = r.json();
@@ -66,7 +76,8 @@ TEST_CASE("prune, export, eval: half the units leave, every file of the run is t
     const auto m = nlohmann::json::parse(line);
     if (m.at("step") != 0) {
       ++steps;
-      for (const char* key : {"loss", "lr", "grad_norm", "sparsity", "params", "tokens_per_s", "ms"}) CHECK(m.contains(key));
+      for (const char* key : {"loss", "lr", "grad_norm", "sparsity", "params", "tokens_per_s", "ms"})
+        CHECK(m.contains(key));
     }
     evaluations += m.contains("val_loss") ? 1 : 0;
     if (m.at("step") == 60) CHECK(m.at("params") == result.at("pruned").at("parameters"));
@@ -88,7 +99,8 @@ TEST_CASE("prune, export, eval: half the units leave, every file of the run is t
   REQUIRE(run({"export", scratch / "small", "-o", scratch / "padded", "--layout", "padded"}).code == 0);
   CHECK(perplexity({scratch / "padded"}, val) == doctest::Approx(small).epsilon(1e-6));
   REQUIRE(run({"export", scratch / "small", "-o", scratch / "half", "--dtype", "bf16"}).code == 0);
-  CHECK(fs::file_size(scratch / "half/model.safetensors") < 0.7 * double(fs::file_size(scratch / "small/model.safetensors")));
+  CHECK(fs::file_size(scratch / "half/model.safetensors") <
+        0.7 * double(fs::file_size(scratch / "small/model.safetensors")));
   CHECK(perplexity({scratch / "half"}, val) == doctest::Approx(small).epsilon(0.02));
 }
 
@@ -97,8 +109,10 @@ TEST_CASE("every criterion prunes, with global ranking to layers of different wi
   const std::string data = token_file(scratch, "d.bin", 3000);
   for (const char* criterion : {"lora", "full", "signed", "magnitude", "random"}) {
     CAPTURE(criterion);
-    const Result r = run(std::vector<std::string>{"prune", checkpoint("llama-mha"), "-d", data, "-o", scratch / criterion, "--steps", "12", "--prune-every", "3",
-                                                  "--criterion", criterion, "--ranking", "global", "--json"} + small_run);
+    const Result r = run(std::vector<std::string>{"prune", checkpoint("llama-mha"), "-d", data, "-o",
+                                                  scratch / criterion, "--steps", "12", "--prune-every", "3",
+                                                  "--criterion", criterion, "--ranking", "global", "--json"} +
+                         small_run);
     CAPTURE(r.err);
     REQUIRE(r.code == 0);
     CHECK(r.json().at("pruning").at("reached").get<double>() > 0.3);
@@ -111,7 +125,9 @@ TEST_CASE("an interrupted run leaves a checkpoint, and the resumed one ends in t
   for (const std::string verb : {"train", "prune"}) {
     CAPTURE(verb);
     const auto arguments = [&](const std::string& out) {
-      return std::vector<std::string>{verb, checkpoint(), "-d", data, "-o", out, "--steps", "500", "--dropout", "0.1", "--log-every", "10"} + small_run;
+      return std::vector<std::string>{verb,      checkpoint(), "-d",        data,  "-o",          out,
+                                      "--steps", "500",        "--dropout", "0.1", "--log-every", "10"} +
+             small_run;
     };
     const std::string whole = scratch / (verb + "-whole"), cut = scratch / (verb + "-cut");
     REQUIRE(run(arguments(whole)).code == 0);
@@ -135,14 +151,52 @@ TEST_CASE("an interrupted run leaves a checkpoint, and the resumed one ends in t
   }
 }
 
+TEST_CASE("a run that was killed goes on from its last checkpoint, to the same bits") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 6000), whole = scratch / "whole", cut = scratch / "cut";
+  const auto arguments = [&](const std::string& out) {
+    return std::vector<std::string>{"prune",   checkpoint(), "-d",           data, "-o",          out,
+                                    "--steps", "200",        "--save-every", "25", "--log-every", "10"} +
+           small_run;
+  };
+  REQUIRE(run(arguments(whole)).code == 0);
+  REQUIRE(run(arguments(cut), {{}, {}, "step 60/", SIGKILL}).code == 128 + SIGKILL);
+  const Result resumed = run({"prune", "--resume", cut, "--threads", "2"});
+  CAPTURE(resumed.err);
+  REQUIRE(resumed.code == 0);
+  CHECK(read(cut + "/model.safetensors") == read(whole + "/model.safetensors"));
+  CHECK(fs::exists(cut + "/checkpoint-200"));
+}
+
 TEST_CASE("resuming with other settings is refused, and so is a directory that holds no run") {
   const Scratch scratch;
   const std::string data = token_file(scratch, "d.bin", 6000);
-  const std::vector<std::string> arguments = std::vector<std::string>{"train", checkpoint(), "-d", data, "-o", scratch / "cut", "--steps", "2000", "--log-every", "10"} + small_run;
+  const std::vector<std::string> arguments =
+      std::vector<std::string>{"train",         checkpoint(), "-d",   data,          "-o",
+                               scratch / "cut", "--steps",    "2000", "--log-every", "10"} +
+      small_run;
   REQUIRE(run(arguments, {{}, {}, "step 20/", SIGTERM}).code == 130);
   const Result other = run({"train", "--resume", scratch / "cut", "--rank", "3"});
   CAPTURE(other.err);
   CHECK(other.code == 2);
   CHECK(run({"prune", "--resume", scratch / "cut"}).code == 2);
   CHECK(run({"train", "--resume", scratch / "nowhere"}).code == 3);
+}
+
+TEST_CASE("the same ids mean the same in .bin, .npy and .jsonl") {
+  const Scratch scratch;
+  const std::string bin = token_file(scratch, "d.bin", 400), bytes = read(bin);
+  std::string header = "{'descr': '<u2', 'fortran_order': False, 'shape': (400,), }", ids;
+  header.append(118 - header.size() - 1, ' ').append("\n");
+  write(scratch / "d.npy",
+        std::string("\x93NUMPY\x01\x00", 8) + char(header.size() & 255) + char(header.size() >> 8) + header + bytes);
+  for (int i = 0; i < 400; ++i)
+    ids += (i > 0 ? ", " : "") + std::to_string(int(static_cast<unsigned char>(bytes[std::size_t(2 * i)])));
+  write(scratch / "d.jsonl", "{\"input_ids\": [" + ids + "]}\n");
+  const double expected = perplexity({checkpoint()}, bin);
+  CHECK(perplexity({checkpoint()}, scratch / "d.jsonl") == expected);
+  const Result npy = run({"info", scratch / "d.npy", "--json"});
+  if (npy.says("this build reads no .npy")) return;
+  CHECK(npy.json().at("sha256") == run({"info", bin, "--json"}).json().at("sha256"));
+  CHECK(perplexity({checkpoint()}, scratch / "d.npy") == expected);
 }

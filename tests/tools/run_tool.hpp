@@ -39,7 +39,8 @@ class Scratch {
   std::string path() const { return path_.string(); }
   std::vector<std::string> list() const {
     std::vector<std::string> names;
-    for (const auto& entry : fs::recursive_directory_iterator(path_)) names.push_back(fs::relative(entry.path(), path_).string());
+    for (const auto& entry : fs::recursive_directory_iterator(path_))
+      names.push_back(fs::relative(entry.path(), path_).string());
     return names;
   }
 
@@ -74,7 +75,8 @@ inline Result run(std::vector<std::string> arguments, const How& how = {}) {
   const std::string out = how.stdout_to.empty() ? scratch / "out" : how.stdout_to, err = scratch / "err";
   const pid_t child = ::fork();
   if (child == 0) {
-    const int o = ::open(out.c_str(), O_WRONLY | O_CREAT, 0600), e = ::open(err.c_str(), O_WRONLY | O_CREAT, 0600), i = ::open("/dev/null", O_RDONLY);
+    const int o = ::open(out.c_str(), O_WRONLY | O_CREAT, 0600), e = ::open(err.c_str(), O_WRONLY | O_CREAT, 0600),
+              i = ::open("/dev/null", O_RDONLY);
     ::dup2(i, 0), ::dup2(o, 1), ::dup2(e, 2);
     ::setenv("OMP_NUM_THREADS", "1", 1);
     for (const auto& [name, value] : how.environment) ::setenv(name.c_str(), value.c_str(), 1);
@@ -104,8 +106,11 @@ inline Result run(std::vector<std::string> arguments, const How& how = {}) {
 }
 
 /// Small checkpoints that transformers made, and text that they can learn: ids in a pattern with some noise.
-inline std::string checkpoint(const std::string& name = "llama-gqa") { return std::string(ESPALIER_TEST_DATA) + "/hf/" + name; }
-inline std::string token_file(const Scratch& scratch, const std::string& name, int n, int vocabulary = 48, unsigned seed = 1) {
+inline std::string checkpoint(const std::string& name = "llama-gqa") {
+  return std::string(ESPALIER_TEST_DATA) + "/hf/" + name;
+}
+inline std::string token_file(const Scratch& scratch, const std::string& name, int n, int vocabulary = 48,
+                              unsigned seed = 1) {
   std::string bytes;
   std::uint32_t x = seed * 2654435761u + 1;
   for (int i = 0; i < n; ++i) {

@@ -98,7 +98,8 @@ int doctor(const Request& request, const Console& console) {
 #endif
   facts.set("cores", Index(std::thread::hardware_concurrency()));
   facts.set("gemm", fixed(speed, 1) + " GFLOP/s (fp32, 768 x 768, best of a third of a second)");
-  facts.set("memory", bytes_text(page * double(::sysconf(_SC_PHYS_PAGES))) + ", free " + bytes_text(page * double(::sysconf(_SC_AVPHYS_PAGES))));
+  facts.set("memory", bytes_text(page * double(::sysconf(_SC_PHYS_PAGES))) + ", free " +
+                          bytes_text(page * double(::sysconf(_SC_AVPHYS_PAGES))));
   facts.set("cuda", "not built");
   if (console.json()) {
     facts.set("gflops", speed);
@@ -107,7 +108,8 @@ int doctor(const Request& request, const Console& console) {
   }
   Table table;
   table.left = true;
-  for (const auto& [name, value] : facts.members()) table.rows.push_back({name, value.is_string() ? value.as_string() : value.dump()});
+  for (const auto& [name, value] : facts.members())
+    table.rows.push_back({name, value.is_string() ? value.as_string() : value.dump()});
   console.result(table.text());
   return 0;
 }

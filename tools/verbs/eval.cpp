@@ -16,21 +16,25 @@ namespace espalier::tool {
 int eval(const Request& request, const Console& console) {
   need_model(request);
   const Settings& s = request.settings;
-  if (s.data.empty()) throw Trouble{Errc::usage, "-d FILE is missing: what should be predicted?", "", "e.g. -d val.bin"};
+  if (s.data.empty())
+    throw Trouble{Errc::usage, "-d FILE is missing: what should be predicted?", "", "e.g. -d val.bin"};
   use_threads(s.threads);
   const TokenFile data = within("--data", "", [&] { return read_data(s.data); });
   const auto engine = open_engine(storage_for(s.model, s.weights), s.model, no_adapters());
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine->load_adapter(s.adapter); });
   within("--data", "", [&] { data.check(engine->facts().vocab); });
   const auto begin = std::chrono::steady_clock::now();
-  Measured m{io::base_name(s.model), engine->facts(), weight_bytes(s.model), engine->evaluate(data.tokens(), evaluation_of(s)), 0};
+  Measured m{io::base_name(s.model), engine->facts(), weight_bytes(s.model),
+             engine->evaluate(data.tokens(), evaluation_of(s)), 0};
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   m.latency = latencies({engine.get()}, sample(data.tokens(), s.seq_len), s.runs)[0];
-  if (!std::isfinite(m.evaluation.loss)) throw Trouble{Errc::numerical, "the loss is not finite", s.model, "the weights hold NaN or infinity"};
+  if (!std::isfinite(m.evaluation.loss))
+    throw Trouble{Errc::numerical, "the loss is not finite", s.model, "the weights hold NaN or infinity"};
   const double speed = double(m.evaluation.tokens) / seconds;
   if (console.json()) {
     json::Value result = m.json();
-    result.set("model", s.model), result.set("tokens_per_second", speed), result.set("seq_len", s.seq_len), result.set("runs", s.runs);
+    result.set("model", s.model), result.set("tokens_per_second", speed), result.set("seq_len", s.seq_len),
+        result.set("runs", s.runs);
     console.result(result.dump(2) + "\n");
     return 0;
   }

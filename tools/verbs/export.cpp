@@ -23,8 +23,12 @@ int export_model(const Request& request, const Console& console) {
   }
   const Written written = engine->save(s.out, s.layout, dtype_called_by(s.dtype), s.overwrite, nullptr);
   if (console.json()) {
-    console.result(json::Value::object({{"out", s.out}, {"layout", written.layout}, {"parameters", written.parameters},
-                                        {"file_bytes", weight_bytes(s.out)}}).dump(2) + "\n");
+    console.result(json::Value::object({{"out", s.out},
+                                        {"layout", written.layout},
+                                        {"parameters", written.parameters},
+                                        {"file_bytes", weight_bytes(s.out)}})
+                       .dump(2) +
+                   "\n");
   } else {
     console.result(s.out + ": layout " + written.layout + ", " + with_commas(written.parameters) + " parameters, " +
                    bytes_text(double(weight_bytes(s.out))) + "\n");

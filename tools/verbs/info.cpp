@@ -25,7 +25,8 @@ struct Sheet {
   Table table;
 
   void add(const std::string& key, json::Value value, std::string shown = "") {
-    if (shown.empty()) shown = value.is_string() ? value.as_string() : value.is_integer() ? with_commas(value.as_index()) : value.dump();
+    if (shown.empty())
+      shown = value.is_string() ? value.as_string() : value.is_integer() ? with_commas(value.as_index()) : value.dump();
     std::string name = key;
     std::replace(name.begin(), name.end(), '_', ' ');
     table.rows.push_back({name, shown});
@@ -42,7 +43,8 @@ std::string shape_text(const std::vector<Index>& shape) {
 json::Value tensors_json(const std::vector<TensorInfo>& tensors) {
   json::Value all = json::Value::array();
   for (const TensorInfo& t : tensors)
-    all.push_back(json::Value::object({{"name", t.name}, {"dtype", std::string(name_of(t.dtype))}, {"shape", t.shape}}));
+    all.push_back(
+        json::Value::object({{"name", t.name}, {"dtype", std::string(name_of(t.dtype))}, {"shape", t.shape}}));
   return all;
 }
 
@@ -70,11 +72,13 @@ void describe_model(Sheet& sheet, const std::string& directory, std::vector<Tens
   sheet.add("kind", "model", "model, " + files.source.config.text("model_type", "?"));
   sheet.add("layers", c.layers);
   sheet.add("hidden", c.hidden);
-  sheet.add("heads", c.heads, c.heads == c.groups ? format("{}", c.heads) : format("{} in {} key-value groups", c.heads, c.groups));
+  sheet.add("heads", c.heads,
+            c.heads == c.groups ? format("{}", c.heads) : format("{} in {} key-value groups", c.heads, c.groups));
   sheet.json.set("groups", c.groups);
   sheet.add("head_dim", c.head_dim);
   sheet.add("feed_forward", c.feed_forward);
-  sheet.add("vocabulary", c.vocab, with_commas(c.vocab) + (is_byte_level(c.vocab) ? " (bytes: raw text is read as it is)" : ""));
+  sheet.add("vocabulary", c.vocab,
+            with_commas(c.vocab) + (is_byte_level(c.vocab) ? " (bytes: raw text is read as it is)" : ""));
   sheet.add("tied_head", c.tied, c.tied ? "yes" : "no");
   sheet.add("positions", c.max_positions);
   sheet.add("parameters", f.parameters);
@@ -84,13 +88,15 @@ void describe_model(Sheet& sheet, const std::string& directory, std::vector<Tens
   const double tokens = 8 * 256;
   sheet.add("memory_fp32", double(f.parameters) * 4, bytes_text(double(f.parameters) * 4) + " of weights");
   sheet.add("memory_bf16", double(f.parameters) * 2, bytes_text(double(f.parameters) * 2) + " of weights");
-  sheet.add("memory_of_a_step", activation_bytes(c, tokens), "about " + bytes_text(activation_bytes(c, tokens)) + " more for 8 x 256 tokens");
+  sheet.add("memory_of_a_step", activation_bytes(c, tokens),
+            "about " + bytes_text(activation_bytes(c, tokens)) + " more for 8 x 256 tokens");
   const std::string plan = io::join(directory, std::string(plan_file_name));
   if (!io::exists(plan)) return;
   const PlanFile file = PlanFile::read(plan);
   Index full = 0, kept = 0;
   for (const PlanGroup& g : file.plan.groups) full += g.full, kept += Index(g.kept.size());
-  sheet.add("pruned_from", file.source, file.source + format(": {} of {} units kept", with_commas(kept), with_commas(full)));
+  sheet.add("pruned_from", file.source,
+            file.source + format(": {} of {} units kept", with_commas(kept), with_commas(full)));
 }
 
 void describe_adapter(Sheet& sheet, const std::string& directory, std::vector<TensorInfo>& tensors) {
@@ -124,7 +130,8 @@ void describe_data(Sheet& sheet, const std::string& path) {
   sheet.add("kind", "data", t.bytes ? "data: text, read as bytes" : "data: token ids");
   sheet.add("tokens", t.size());
   if (t.documents() > 0) sheet.add("documents", t.documents());
-  sheet.add("ids", json::Value(std::vector<int>{least, most}), format("{} to {}, {} different", least, most, Index(std::count(seen.begin(), seen.end(), true))));
+  sheet.add("ids", json::Value(std::vector<int>{least, most}),
+            format("{} to {}, {} different", least, most, Index(std::count(seen.begin(), seen.end(), true))));
   sheet.add("sha256", t.hash());
 }
 
@@ -136,7 +143,8 @@ int info(const Request& request, const Console& console) {
   Sheet sheet;
   std::vector<TensorInfo> tensors;
   if (io::is_directory(path)) {
-    const bool adapter = io::exists(io::join(path, "adapter_config.json")) && !io::exists(io::join(path, "config.json"));
+    const bool adapter =
+        io::exists(io::join(path, "adapter_config.json")) && !io::exists(io::join(path, "config.json"));
     adapter ? describe_adapter(sheet, path, tensors) : describe_model(sheet, path, tensors);
   } else if (path.ends_with(".safetensors")) {
     const SafetensorsFile file(path);

@@ -12,7 +12,9 @@ namespace espalier::tool {
 int merge(const Request& request, const Console& console) {
   need_model(request);
   const Settings& s = request.settings;
-  if (s.adapter.empty()) throw Trouble{Errc::usage, "-a DIR is missing: which adapter should be merged?", "", "a PEFT directory, as espalier train writes it"};
+  if (s.adapter.empty())
+    throw Trouble{Errc::usage, "-a DIR is missing: which adapter should be merged?", "",
+                  "a PEFT directory, as espalier train writes it"};
   check_output(s.out, s.overwrite, {s.model, s.adapter});
   use_threads(s.threads);
   // Added in fp32 and rounded once, when it is written.
@@ -28,9 +30,13 @@ int merge(const Request& request, const Console& console) {
   engine->merge();
   const Written written = engine->save(s.out, "automatic", dtype_called_by(s.dtype), s.overwrite, nullptr);
   if (console.json()) {
-    console.result(json::Value::object({{"out", s.out}, {"parameters", written.parameters}, {"file_bytes", weight_bytes(s.out)}}).dump(2) + "\n");
+    console.result(
+        json::Value::object({{"out", s.out}, {"parameters", written.parameters}, {"file_bytes", weight_bytes(s.out)}})
+            .dump(2) +
+        "\n");
   } else {
-    console.result(s.out + ": " + with_commas(written.parameters) + " parameters, " + bytes_text(double(weight_bytes(s.out))) + "\n");
+    console.result(s.out + ": " + with_commas(written.parameters) + " parameters, " +
+                   bytes_text(double(weight_bytes(s.out))) + "\n");
   }
   console.say("next: espalier eval " + s.out + " -d DATA");
   return 0;

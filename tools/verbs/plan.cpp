@@ -31,8 +31,9 @@ Outcome outcome(const LlamaConfig& config, PrunerOptions options, double sparsit
   options.every = 1;
   Outcome out;
   {
-    // The official program prunes at multiples strictly inside its schedule: its last event is asked for by its share.
-    const AnySchedule schedule = options.official ? AnySchedule{0, 400, sparsity, 0, false} : AnySchedule{0, 1, sparsity, 0, true};
+    // The official program prunes at multiples of ten strictly inside its schedule: what it removes is run through.
+    const AnySchedule schedule =
+        options.official ? AnySchedule::over(400, sparsity, 0.1, 0.1, false) : AnySchedule{0, 1, sparsity, 0, true};
     if (options.official) options.every = 10;
     Pruner pruner(model, RandomImportance{}, EMAMask{.decay = 0}, schedule, options);
     for (Index t = 0; t < (options.official ? 400 : 1); ++t) pruner.step();
@@ -56,7 +57,8 @@ std::string kept_text(const Facts& facts, const std::string& kind) {
 json::Value kept_json(const Facts& facts) {
   json::Value all = json::Value::array();
   for (const GroupFacts& g : facts.groups)
-    all.push_back(json::Value::object({{"kind", g.kind}, {"layer", g.layer}, {"full", g.full}, {"kept", g.alive}, {"cost", g.cost}}));
+    all.push_back(json::Value::object(
+        {{"kind", g.kind}, {"layer", g.layer}, {"full", g.full}, {"kept", g.alive}, {"cost", g.cost}}));
   return all;
 }
 
@@ -81,7 +83,8 @@ int plan(const Request& request, const Console& console) {
 
   const auto asked = outcome(files.config, options, s.target_params > 0 ? 0.5 : s.sparsity);
   prunable = asked.report.prunable;
-  json::Value result = json::Value::object({{"model", s.model}, {"parameters", dense.parameters}, {"macs_per_token", dense.macs}, {"prunable", prunable}});
+  json::Value result = json::Value::object(
+      {{"model", s.model}, {"parameters", dense.parameters}, {"macs_per_token", dense.macs}, {"prunable", prunable}});
   std::string text;
 
   Table groups;
@@ -99,18 +102,25 @@ int plan(const Request& request, const Console& console) {
   table.head = {"sparsity", "parameters", "change", "MACs/token", "change", "head groups", "channels", "reached"};
   json::Value rows = json::Value::array();
   std::vector<double> shares{0.1, 0.25, 0.5, 0.75};
-  if (s.target_params == 0 && std::find(shares.begin(), shares.end(), s.sparsity) == shares.end()) shares.push_back(s.sparsity);
+  if (s.target_params == 0 && std::find(shares.begin(), shares.end(), s.sparsity) == shares.end())
+    shares.push_back(s.sparsity);
   std::sort(shares.begin(), shares.end());
   if (s.target_params > 0) shares = {0.5};
   for (const double share : shares) {
     const Outcome o = outcome(files.config, options, share);
     const std::string name = s.target_params > 0 ? with_commas(s.target_params) : printed("%.3g", share);
-    table.rows.push_back({name, with_commas(o.facts.parameters), change_text(double(dense.parameters), double(o.facts.parameters)),
-                          brief(double(o.facts.macs)), change_text(double(dense.macs), double(o.facts.macs)), kept_text(o.facts, "heads"),
-                          kept_text(o.facts, "channels"), fixed(100 * o.report.reached, 2) + "%"});
-    rows.push_back(json::Value::object({{"asked", s.target_params > 0 ? json::Value(s.target_params) : json::Value(share)},
-                                        {"parameters", o.facts.parameters}, {"macs_per_token", o.facts.macs}, {"reached", o.report.reached},
-                                        {"smallest_step", o.report.step}, {"removed", o.report.removed}, {"groups", kept_json(o.facts)}}));
+    table.rows.push_back(
+        {name, with_commas(o.facts.parameters), change_text(double(dense.parameters), double(o.facts.parameters)),
+         brief(double(o.facts.macs)), change_text(double(dense.macs), double(o.facts.macs)),
+         kept_text(o.facts, "heads"), kept_text(o.facts, "channels"), fixed(100 * o.report.reached, 2) + "%"});
+    rows.push_back(
+        json::Value::object({{"asked", s.target_params > 0 ? json::Value(s.target_params) : json::Value(share)},
+                             {"parameters", o.facts.parameters},
+                             {"macs_per_token", o.facts.macs},
+                             {"reached", o.report.reached},
+                             {"smallest_step", o.report.step},
+                             {"removed", o.report.removed},
+                             {"groups", kept_json(o.facts)}}));
   }
   result.set("outcomes", rows);
   text += "\n" + table.text();
@@ -125,19 +135,23 @@ int plan(const Request& request, const Console& console) {
     units.head = {"layer", "kind", "kept", "of", "units"};
     json::Value all = json::Value::array();
     for (const PlanGroup& g : chosen.groups) {
-      units.rows.push_back({std::to_string(g.layer), g.kind, std::to_string(g.kept.size()), std::to_string(g.full), numbers_text(g.kept)});
+      units.rows.push_back({std::to_string(g.layer), g.kind, std::to_string(g.kept.size()), std::to_string(g.full),
+                            numbers_text(g.kept)});
       all.push_back(json::Value::object({{"kind", g.kind}, {"layer", g.layer}, {"full", g.full}, {"kept", g.kept}}));
     }
     result.set("plan", all);
     text += "\nby " + s.criterion + ", at sparsity " + printed("%.3g", s.sparsity) + ":\n" + units.text();
   }
   console.result(console.json() ? result.dump(2) + "\n" : text);
-  console.say(console.faint(format("counted from shapes{}; smallest step that these constraints allow: {} % of {} prunable parameters",
-                                   scored ? "" : ", no weight was read", fixed(100 * asked.report.step, 2), with_commas(prunable))));
+  console.say(console.faint(
+      format("counted from shapes{}; smallest step that these constraints allow: {} % of {} prunable parameters",
+             scored ? "" : ", no weight was read", fixed(100 * asked.report.step, 2), with_commas(prunable))));
   if (s.ranking == "global" && !scored) {
-    console.say(console.faint("global ranking: how many units each layer keeps depends on scores; the rows show one way to spend the share"));
+    console.say(console.faint(
+        "global ranking: how many units each layer keeps depends on scores; the rows show one way to spend the share"));
   }
-  console.say("next: espalier prune " + s.model + " -d DATA -o OUT" + (request.given("sparsity") ? " --sparsity " + printed("%.3g", s.sparsity) : ""));
+  console.say("next: espalier prune " + s.model + " -d DATA -o OUT" +
+              (request.given("sparsity") ? " --sparsity " + printed("%.3g", s.sparsity) : ""));
   return 0;
 }
 

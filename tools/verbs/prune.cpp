@@ -12,7 +12,8 @@ int prune(const Request& request, const Console& console) {
   const Settings& s = request.settings;
   FitRun run(request, console);
   if (s.dry_run) {
-    console.result(console.json() ? run.forecast().dump(2) + "\n" : "nothing was written: --dry-run; espalier plan says what would leave\n");
+    console.result(console.json() ? run.forecast().dump(2) + "\n"
+                                  : "nothing was written: --dry-run; espalier plan says what would leave\n");
     return 0;
   }
   if (!run.fit()) return kInterrupted;
@@ -27,12 +28,14 @@ int prune(const Request& request, const Console& console) {
     written = trained->save(to, s.layout, dtype_called_by(s.dtype), false, fitted.plan ? &*fitted.plan : nullptr);
   });
   trained.reset();
-  const PrunedResult result = measure_pruned(run, request, {{"pruned", s.out}}, written);  // what is measured is what was written
+  const PrunedResult result =
+      measure_pruned(run, request, {{"pruned", s.out}}, written);  // what is measured is what was written
   run.close(result.json, result.report);
 
   if (fitted.pruned) {
-    console.say(format("removed {} % of the prunable parameters (asked: {} %; smallest step: {} %)", fixed(100 * fitted.pruned->reached, 2),
-                       fixed(100 * fitted.pruned->asked, 2), fixed(100 * fitted.pruned->step, 2)));
+    console.say(format("removed {} % of the prunable parameters (asked: {} %; smallest step: {} %)",
+                       fixed(100 * fitted.pruned->reached, 2), fixed(100 * fitted.pruned->asked, 2),
+                       fixed(100 * fitted.pruned->step, 2)));
   }
   console.result(console.json() ? result.json.dump(2) + "\n" : result.table.text());
   for (const std::string& note : result.report.notes) console.say(console.faint(note));

@@ -25,12 +25,16 @@ int train(const Request& request, const Console& console) {
   report.summary = format("Low-rank adapters of rank {}, {} steps on {}.", s.rank, run.result().summary.step, s.data);
   report.tiles = {{"Perplexity", fixed(after.evaluation.perplexity, 3), "was " + fixed(before.evaluation.perplexity, 3),
                    after.evaluation.perplexity < before.evaluation.perplexity},
-                  {"Trainable", brief(double(run.dense().trainable)), "of " + brief(double(run.dense().parameters)) + " parameters", false},
+                  {"Trainable", brief(double(run.dense().trainable)),
+                   "of " + brief(double(run.dense().parameters)) + " parameters", false},
                   {"Adapter", bytes_text(double(weight_bytes(s.out))), "on disk", false}};
   report.comparison = table;
   report.notes = {perplexity_protocol(s, run.val_source())};
-  const json::Value result = json::Value::object({{"out", s.out}, {"steps", run.result().summary.step}, {"trainable", run.dense().trainable},
-                                                  {"before", before.json()}, {"after", after.json()}});
+  const json::Value result = json::Value::object({{"out", s.out},
+                                                  {"steps", run.result().summary.step},
+                                                  {"trainable", run.dense().trainable},
+                                                  {"before", before.json()},
+                                                  {"after", after.json()}});
   run.close(result, report);
   if (console.json()) {
     console.result(result.dump(2) + "\n");
