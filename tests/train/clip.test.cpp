@@ -5,10 +5,10 @@
 #include <espalier/backend/cpu.hpp>
 #include <espalier/train/clip.hpp>
 #include <limits>
-#include <omp.h>
 
 #include "support/oracle.hpp"
 #include "support/stub_model.hpp"
+#include "support/threads.hpp"
 
 using namespace espalier;
 
@@ -76,7 +76,7 @@ TEST_CASE("The norm has the same bits for any number of threads") {
   fill(model, 0.1);
   double first = 0;
   for (const int threads : {1, 2, 3}) {
-    omp_set_num_threads(threads);
+    test::use_threads(threads);
     clip(model, 1);
     if (threads == 1) first = model.run.look().norm;
     CHECK(model.run.look().norm == first);

@@ -10,10 +10,10 @@
 #include <espalier/prune/schedule.hpp>
 #include <espalier/train/trainer.hpp>
 #include <limits>
-#include <omp.h>
 #include <set>
 
 #include "support/temporary_directory.hpp"
+#include "support/threads.hpp"
 #include "support/tiny_model.hpp"
 
 using namespace espalier;
@@ -88,7 +88,7 @@ TEST_CASE("Training has the same bits for one, two and three threads") {
   std::set<std::vector<double>> losses;
   std::vector<double> first;
   for (const int threads : {1, 2, 3}) {
-    omp_set_num_threads(threads);
+    test::use_threads(threads);
     Run run;
     run.trainer.run(run.log);
     hashes.insert(run.hash());
@@ -98,7 +98,7 @@ TEST_CASE("Training has the same bits for one, two and three threads") {
   CHECK(hashes.size() == 1);
   CHECK(losses.size() == 1);
   CHECK(std::set<double>(first.begin(), first.end()).size() > 50);  // and they are not all the same number
-  omp_set_num_threads(2);
+  test::use_threads(2);
 }
 
 TEST_CASE("A run that was stopped and resumed, again and again, ends in the bits of one that was not") {
