@@ -82,6 +82,14 @@ struct CpuTeam : HostTeam {
   }
 };
 
+/// Scratch for every thread now, whichever of them will be given a row: later steps take no memory.
+inline void reserve_scratch(Index bytes) {
+  thread_local Index reserved = 0;
+  if (bytes <= reserved) return;
+  reserved = bytes;
+  on_every_thread([bytes] { HostTeam().scratch<std::byte>(bytes); });
+}
+
 }  // namespace detail
 
 /// The CPU: products on Eigen's packets, OpenMP above a grain. Results have the same bits for any number of threads:
@@ -109,6 +117,7 @@ class Cpu {
   /// Rows may differ in cost, so they are dealt out as threads come for them; each has one writer.
   template <class F>
   void for_each_row(Index n, F f) {
+    if constexpr (requires { f.scratch_bytes(); }) detail::reserve_scratch(f.scratch_bytes());
     const Index chunk = std::max<Index>(1, n / 128);
     detail::parallel(n, chunk, n > 1, [&](Index i) {
       detail::CpuTeam team;

@@ -23,4 +23,17 @@ void parallel(Index n, Index chunk, bool worth, const F& f) {
   for (Index i = 0; i < n; ++i) f(i);
 }
 
+/// f() once on every thread that parallel would use.
+template <class F>
+void on_every_thread(const F& f) {
+#if defined(_OPENMP)
+  if (omp_get_max_threads() > 1 && !omp_in_parallel()) {
+    ESPALIER_OMP(parallel)
+    f();
+    return;
+  }
+#endif
+  f();
+}
+
 }  // namespace espalier::inline v0::detail

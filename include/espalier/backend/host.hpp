@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <complex>
+#include <cstddef>
 #include <cstring>
 #include <espalier/core/dtype.hpp>
 #include <espalier/core/view.hpp>
@@ -116,12 +117,13 @@ struct HostTeam {
     return lane[0];
   }
 
-  /// Memory of the team for as long as it works on a row: n numbers, whatever they were.
+  /// Memory of the team for as long as it works on a row: that many bytes, whatever was in them. A kernel that takes
+  /// some says how much in scratch_bytes(), so that a device can have it ready.
   template <class T>
-  T* scratch(Index n) const {
-    thread_local HostBuffer<T> memory;
-    if (memory.size() < n) memory = HostBuffer<T>(*this, n);
-    return memory.data();
+  T* scratch(Index bytes) const {
+    thread_local HostBuffer<std::byte> memory;
+    if (memory.size() < bytes) memory = HostBuffer<std::byte>(*this, bytes);
+    return reinterpret_cast<T*>(memory.data());
   }
 
   /// A hint: n numbers from p will be read soon.

@@ -63,6 +63,9 @@ struct CausalAttention {
   /// How many rows to launch: one a tile of queries.
   ESPALIER_FN Index rows() const { return at.batch * at.heads * at.tiles(); }
 
+  /// Scratch of a team, in bytes.
+  ESPALIER_FN Index scratch_bytes() const { return (2 * at.width + HeadLayout::block + 4) * HeadLayout::lanes * Index(sizeof(A)); }
+
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index n) const {
     using std::log;
@@ -78,7 +81,7 @@ struct CausalAttention {
       }
       return;
     }
-    A* const memory = team.template scratch<A>((2 * d + block + 4) * lanes);
+    A* const memory = team.template scratch<A>(scratch_bytes());
     const auto qt = matrix(memory, d, lanes), yt = matrix(qt.row(d), d, lanes), p = matrix(yt.row(d), block, lanes);
     A *const top = p.row(block), *const next = top + lanes, *const shrink = next + lanes, *const total = shrink + lanes;
     team.copy(at.part(q, first + t0, count, h).t(), qt);

@@ -30,6 +30,11 @@ struct AttentionBackwardQueries : CausalAttentionBackward<T, A> {
   /// How many rows to launch: one a tile of queries.
   ESPALIER_FN Index rows() const { return this->at.batch * this->at.heads * this->at.tiles(); }
 
+  /// Scratch of a team, in bytes.
+  ESPALIER_FN Index scratch_bytes() const {
+    return (3 * this->at.width + 2 * HeadLayout::block + 2) * HeadLayout::lanes * Index(sizeof(A));
+  }
+
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index n) const {
     constexpr Index lanes = HeadLayout::lanes, block = HeadLayout::block;
@@ -43,7 +48,7 @@ struct AttentionBackwardQueries : CausalAttentionBackward<T, A> {
       for (Index l = 0; l < count; ++l) this->delta(first + t0 + l, h) = A(0);
       return;
     }
-    A* const memory = team.template scratch<A>((3 * d + 2 * block + 2) * lanes);
+    A* const memory = team.template scratch<A>(scratch_bytes());
     const auto qt = matrix(memory, d, lanes), dyt = matrix(qt.row(d), d, lanes), dqt = matrix(dyt.row(d), d, lanes);
     const auto p = matrix(dqt.row(d), block, lanes), dp = matrix(p.row(block), block, lanes);
     A *const log_sum = dp.row(block), *const mean = log_sum + lanes;
@@ -87,6 +92,11 @@ struct AttentionBackwardKeys : CausalAttentionBackward<T, A> {
   /// How many rows to launch: one a tile of keys.
   ESPALIER_FN Index rows() const { return this->at.batch * this->at.groups * this->at.tiles(); }
 
+  /// Scratch of a team, in bytes.
+  ESPALIER_FN Index scratch_bytes() const {
+    return (4 * this->at.width + 2 * HeadLayout::block) * HeadLayout::lanes * Index(sizeof(A));
+  }
+
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index n) const {
     constexpr Index lanes = HeadLayout::lanes, block = HeadLayout::block;
@@ -100,7 +110,7 @@ struct AttentionBackwardKeys : CausalAttentionBackward<T, A> {
       this->clear(team, dv_out);
       return;
     }
-    A* const memory = team.template scratch<A>((4 * d + 2 * block) * lanes);
+    A* const memory = team.template scratch<A>(scratch_bytes());
     const auto kt = matrix(memory, d, lanes), vt = matrix(kt.row(d), d, lanes), dkt = matrix(vt.row(d), d, lanes),
                dvt = matrix(dkt.row(d), d, lanes), p = matrix(dvt.row(d), block, lanes),
                ds = matrix(p.row(block), block, lanes);

@@ -71,13 +71,16 @@ struct TaylorRows {
 
   /// How many rows to launch.
   ESPALIER_FN Index blocks() const { return (tiles.score.shape[0] + kBlock - 1) / kBlock; }
+  /// Scratch of a team, in bytes.
+  ESPALIER_FN Index scratch_bytes() const {
+    return (3 * tiles.rank() * Tiles::kWidth + kBlock * (Tiles::kSums + 2 * tiles.rank())) * Index(sizeof(A));
+  }
 
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index n) const {
     const Index first = n * kBlock, rest = tiles.score.shape[0] - first, count = rest < kBlock ? rest : kBlock;
     const Index cols = tiles.element.da.cols(), rank = tiles.rank();
-    const auto panels = matrix(team.template scratch<A>(3 * rank * Tiles::kWidth + kBlock * (Tiles::kSums + 2 * rank)),
-                               3 * rank, Tiles::kWidth);
+    const auto panels = matrix(team.template scratch<A>(scratch_bytes()), 3 * rank, Tiles::kWidth);
     const auto sums = matrix(panels.row(3 * rank), count, Tiles::kSums), left = matrix(sums.row(kBlock), count, 2 * rank);
     team.each(sums.size(), [&](Index l) { sums.data[l] = A(0); });
     tiles.prepare_left(team, first, left);
@@ -107,12 +110,14 @@ struct TaylorColumns {
   ESPALIER_FN Index strip() const { return tiles.score.shape[0] >= 2048 ? 256 : 32; }
   /// How many rows to launch.
   ESPALIER_FN Index blocks() const { return (tiles.score.shape[0] + strip() - 1) / strip(); }
+  /// Scratch of a team, in bytes.
+  ESPALIER_FN Index scratch_bytes() const { return tiles.rank() * (3 * strip() + 2 * Tiles::kTile) * Index(sizeof(A)); }
 
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index n) const {
     const Index j = n * strip(), cols = tiles.score.shape[0], width = j + strip() < cols ? strip() : cols - j;
     const Index rows = tiles.element.db.rows(), rank = tiles.rank();
-    const auto panels = matrix(team.template scratch<A>(3 * rank * width + Tiles::kTile * 2 * rank), 3 * rank, width);
+    const auto panels = matrix(team.template scratch<A>(scratch_bytes()), 3 * rank, width);
     const auto left = matrix(panels.row(3 * rank), Tiles::kTile, 2 * rank);
     tiles.prepare_panels(team, j, panels);
     for (Index i = 0; i < rows; i += Tiles::kTile) {
