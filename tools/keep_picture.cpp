@@ -2,6 +2,7 @@
 #include "keep_picture.hpp"
 
 #include <algorithm>
+#include <espalier/core/error.hpp>
 
 #include "numbers.hpp"
 
@@ -49,7 +50,7 @@ std::string strip(const KeptUnits& units) {
     Index kept = 0;
     for (Index u = from; u < to; ++u) kept += flags[std::size_t(u)] ? 1 : 0;
     const auto level = std::size_t((4 * kept + (to - from) - 1) / (to - from));
-    if (level > 0) paths[level] += "M" + std::to_string(c) + " 0h1v1h-1z";
+    if (level > 0) paths[level] += format("M{} 0h1v1h-1z", c);
   }
   for (std::size_t level = 1; level < 5; ++level) {
     if (!paths[level].empty())

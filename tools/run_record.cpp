@@ -2,7 +2,7 @@
 #include "run_record.hpp"
 
 #include <ctime>
-#include <espalier/train/trainer_options.hpp>
+#include <espalier/train/manifest.hpp>
 #include <type_traits>
 
 #include "numbers.hpp"
