@@ -166,6 +166,9 @@ TEST_CASE("a run that was killed goes on from its last checkpoint, to the same b
   REQUIRE(resumed.code == 0);
   CHECK(read(cut + "/model.safetensors") == read(whole + "/model.safetensors"));
   CHECK(fs::exists(cut + "/checkpoint-200"));
+  // Steps that were taken again are told once.
+  const std::string metrics = read(cut + "/metrics.jsonl");
+  CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 201);
 }
 
 TEST_CASE("resuming with other settings is refused, and so is a directory that holds no run") {
