@@ -24,7 +24,8 @@ void product(benchmark::State& state) {
   HostBuffer<W> b(device, k * n);
   for (Index i = 0; i < a.size(); ++i) a.data()[i] = float(i % 7) * 0.1f;
   for (Index i = 0; i < b.size(); ++i) b.data()[i] = W(float(i % 5) * 0.1f);
-  const View<const float, 2> x = kind == gradient ? matrix<const float>(a.data(), k, m).t() : matrix<const float>(a.data(), m, k);
+  const View<const float, 2> x =
+      kind == gradient ? matrix<const float>(a.data(), k, m).t() : matrix<const float>(a.data(), m, k);
   const View<const W, 2> y = kind == forward ? matrix<const W>(b.data(), n, k).t() : matrix<const W>(b.data(), k, n);
   const auto z = matrix(c.data(), m, n);
   const auto once = [&] {
@@ -56,11 +57,16 @@ void product(benchmark::State& state) {
 
 void shapes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"m", "k", "n", "kind"})->Unit(benchmark::kMicrosecond);
-  for (const auto& [m, k, n] : {std::array<long, 3>{1024, 768, 768}, {1024, 768, 3072}, {1024, 3072, 768}, {512, 4096, 4096},
-                                {512, 4096, 11008}, {2048, 256, 256}, {2048, 256, 688}})
+  for (const auto& [m, k, n] : {std::array<long, 3>{1024, 768, 768},
+                                {1024, 768, 3072},
+                                {1024, 3072, 768},
+                                {512, 4096, 4096},
+                                {512, 4096, 11008},
+                                {2048, 256, 256},
+                                {2048, 256, 688}})
     for (const Kind kind : {forward, backward}) b->Args({m, k, n, kind});
-  b->Args({1024, 4096, 8, forward})->Args({1024, 8, 4096, forward});        // x Aᵀ, z Bᵀ
-  b->Args({4096, 1024, 8, gradient})->Args({8, 1024, 4096, gradient});      // dB, dA
+  b->Args({1024, 4096, 8, forward})->Args({1024, 8, 4096, forward});    // x Aᵀ, z Bᵀ
+  b->Args({4096, 1024, 8, gradient})->Args({8, 1024, 4096, gradient});  // dB, dA
 }
 BENCHMARK_TEMPLATE(product, float, false)->Apply(shapes)->Name("ours");
 BENCHMARK_TEMPLATE(product, float, true)->Apply(shapes)->Name("eigen");

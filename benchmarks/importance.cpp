@@ -24,10 +24,12 @@ void score(benchmark::State& state, bool by_rows) {
   for (Index i = 0; i < read.size(); ++i) read.data()[i] = 1;
   for (Index i = 0; i < rank * in; ++i) a.data()[i] = 0.01f * float(i % 5), da.data()[i] = 0.001f * float(i % 3);
   for (Index i = 0; i < out * rank; ++i) b.data()[i] = 0.01f * float(i % 4), db.data()[i] = 0.001f * float(i % 6);
-  const kernel::LowRankSum<W, float> weight{matrix<const W>(w.data(), out, in), matrix<const float>(b.data(), out, rank),
+  const kernel::LowRankSum<W, float> weight{matrix<const W>(w.data(), out, in),
+                                            matrix<const float>(b.data(), out, rank),
                                             matrix<const float>(a.data(), rank, in), 2.0f};
   const kernel::TaylorElement<W, float> element{
-      weight, matrix<const float>(db.data(), out, rank), matrix<const float>(da.data(), rank, in), 1, 1, Power::square, nullptr};
+      weight, matrix<const float>(db.data(), out, rank), matrix<const float>(da.data(), rank, in), 1, 1, Power::square,
+      nullptr};
   const auto once = [&] {
     if (by_rows) {
       const kernel::TaylorRows<W, float> rows{{element, vector(scores.data(), out)}};
@@ -61,8 +63,14 @@ void columns(benchmark::State& state) { score<float>(state, false); }
 void rows_bf16(benchmark::State& state) { score<BFloat16>(state, true); }
 void columns_bf16(benchmark::State& state) { score<BFloat16>(state, false); }
 
-#define SHAPES Args({11008, 4096, 8})->Args({4096, 11008, 8})->Args({2048, 768, 8})->Args({768, 2048, 8}) \
-    ->Args({11008, 4096, 64})->ArgNames({"out", "in", "rank"})->Unit(benchmark::kMillisecond)
+#define SHAPES                          \
+  Args({11008, 4096, 8})                \
+      ->Args({4096, 11008, 8})          \
+      ->Args({2048, 768, 8})            \
+      ->Args({768, 2048, 8})            \
+      ->Args({11008, 4096, 64})         \
+      ->ArgNames({"out", "in", "rank"}) \
+      ->Unit(benchmark::kMillisecond)
 BENCHMARK(rows)->SHAPES;
 BENCHMARK(columns)->SHAPES;
 BENCHMARK(rows_bf16)->Args({11008, 4096, 8})->ArgNames({"out", "in", "rank"})->Unit(benchmark::kMillisecond);

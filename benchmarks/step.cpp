@@ -42,8 +42,13 @@ void step(benchmark::State& state, bool prune) {
   using Model = Llama<Device, LowRankAdapter>;
   const Configuration& c = kConfigurations[state.range(0)];
   Device device;
-  LlamaConfig config{.vocab = c.vocab, .hidden = c.hidden, .layers = c.layers, .heads = c.heads, .groups = c.heads,
-                     .head_dim = c.hidden / c.heads, .feed_forward = c.feed_forward};
+  LlamaConfig config{.vocab = c.vocab,
+                     .hidden = c.hidden,
+                     .layers = c.layers,
+                     .heads = c.heads,
+                     .groups = c.heads,
+                     .head_dim = c.hidden / c.heads,
+                     .feed_forward = c.feed_forward};
   Model model(device, config, {.rank = 8, .alpha = 16});
   std::uint64_t seed = 1;
   for_each_tensor(model, [&](const std::string& name, auto& t) {
@@ -59,8 +64,8 @@ void step(benchmark::State& state, bool prune) {
   using Pruning = Pruner<Model, TaylorImportance, EMAMask, CubicSchedule>;
   std::optional<Pruning> pruner;
   if (prune)
-    pruner.emplace(model, TaylorImportance{}, EMAMask{.decay = 0.9}, CubicSchedule{.begin = 0, .end = 1000, .sparsity = 0.2},
-                   PrunerOptions{.every = 5});
+    pruner.emplace(model, TaylorImportance{}, EMAMask{.decay = 0.9},
+                   CubicSchedule{.begin = 0, .end = 1000, .sparsity = 0.2}, PrunerOptions{.every = 5});
 
   std::vector<double> cpu[4], wall;
   double loss = 0;
@@ -97,7 +102,8 @@ void plain(benchmark::State& state) { step<float>(state, false); }
 void pruned(benchmark::State& state) { step<float>(state, true); }
 void pruned_bf16(benchmark::State& state) { step<BFloat16>(state, true); }
 
-#define CONFIGURATIONS Arg(0)->Arg(1)->ArgName("small")->UseRealTime()->MeasureProcessCPUTime()->Unit(benchmark::kMillisecond)
+#define CONFIGURATIONS \
+  Arg(0)->Arg(1)->ArgName("small")->UseRealTime()->MeasureProcessCPUTime()->Unit(benchmark::kMillisecond)
 BENCHMARK(plain)->CONFIGURATIONS;
 BENCHMARK(pruned)->CONFIGURATIONS;
 BENCHMARK(pruned_bf16)->CONFIGURATIONS;

@@ -58,8 +58,8 @@ constexpr Case kShapes[] = {{1, 1, 1},    {3, 5, 7},     {8, 16, 32},   {17, 33,
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("products equal the definition bit for bit, whatever the shape and whichever operand is transposed", T,
-                   float, double) {
+TEST_CASE_TEMPLATE("products equal the definition bit for bit, whatever the shape and whichever operand is transposed",
+                   T, float, double) {
   Cpu<T> cpu;
   test::Oracle<T> oracle;
   for (const Case& shape : kShapes) {

@@ -28,7 +28,8 @@ TEST_CASE("a stream is a function of its seed, purpose, number and step, and of 
   CHECK(stream.bits(5) == RandomStream{1, Purpose::dropout, 2, 3}.bits(5));
   std::set<std::uint32_t> seen;
   for (const std::uint64_t seed : {1ull, 2ull, 1ull << 32})
-    for (const Purpose purpose : {Purpose::initialisation, Purpose::dropout, Purpose::importance, Purpose::data, Purpose::test})
+    for (const Purpose purpose :
+         {Purpose::initialisation, Purpose::dropout, Purpose::importance, Purpose::data, Purpose::test})
       for (const std::uint32_t which : {0u, 2u})
         for (const std::uint32_t step : {0u, 3u})
           for (const std::uint64_t i : {0ull, 1ull, 5ull, 1ull << 33, 1ull << 35})

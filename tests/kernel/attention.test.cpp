@@ -57,9 +57,15 @@ Attended<typename Device::Activation> attend(const Heads& c, const std::vector<d
   const auto rows = [&](auto& x, Index cols) { return matrix(x.data(), c.tokens(), cols); };
   const auto in = [&](const auto& x, Index cols) { return matrix(x.data(), c.tokens(), cols); };
   const auto cq = q, ck = k, cv = v, cdy = dy, cmask = mask, cseen = seen;
-  const kernel::CausalAttention<T, T> attention{
-      layout, scale, in(cq, c.queries()), in(ck, c.keys()), in(cv, c.keys()), vector(cmask.data(), c.groups),
-      vector(cseen.data(), c.groups), rows(out.y, c.queries()), rows(out.lse, c.heads)};
+  const kernel::CausalAttention<T, T> attention{layout,
+                                                scale,
+                                                in(cq, c.queries()),
+                                                in(ck, c.keys()),
+                                                in(cv, c.keys()),
+                                                vector(cmask.data(), c.groups),
+                                                vector(cseen.data(), c.groups),
+                                                rows(out.y, c.queries()),
+                                                rows(out.lse, c.heads)};
   device.for_each_row(attention.rows(), attention);
   const auto y = out.y, lse = out.lse;
   const kernel::CausalAttentionBackward<T, T> common{layout,
@@ -142,7 +148,8 @@ std::vector<double> ones(const Heads& c) { return std::vector<double>(std::size_
 
 }  // namespace
 
-TEST_CASE("attention and its backward pass equal the definition, across tiles and blocks and for every kind of sharing") {
+TEST_CASE(
+    "attention and its backward pass equal the definition, across tiles and blocks and for every kind of sharing") {
   for (const Heads& c : kCases) {
     CAPTURE(c.seq);
     CAPTURE(c.heads);
@@ -153,7 +160,8 @@ TEST_CASE("attention and its backward pass equal the definition, across tiles an
   }
 }
 
-TEST_CASE("a masked group writes zeros; where backward sees through the mask, its gradient is that of the unmasked one") {
+TEST_CASE(
+    "a masked group writes zeros; where backward sees through the mask, its gradient is that of the unmasked one") {
   const Heads c{2, 70, 4, 2, 6};
   for (const auto& [forward, backward] :
        {std::pair<std::vector<double>, std::vector<double>>{{1, 0}, {1, 0}}, {{0, 1}, {1, 1}}, {{0, 0}, {0, 0}}}) {

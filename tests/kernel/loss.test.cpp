@@ -11,8 +11,8 @@
 using namespace espalier;
 using namespace espalier::test;
 
-TEST_CASE_TEMPLATE("cross-entropy and its derivative equal the definition; ignored targets cost and teach nothing", Device,
-                   Oracle<double>, Cpu<double>, Cpu<float>) {
+TEST_CASE_TEMPLATE("cross-entropy and its derivative equal the definition; ignored targets cost and teach nothing",
+                   Device, Oracle<double>, Cpu<double>, Cpu<float>) {
   using T = typename Device::Activation;
   const double tolerance = sizeof(T) == 8 ? 1e-13 : 5e-6, weight = 0.25;
   Device device;

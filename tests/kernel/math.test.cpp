@@ -10,7 +10,8 @@
 
 using namespace espalier;
 
-TEST_CASE("exp of a float lies within 1.1 units in the last place of the true value, subnormal results within one step") {
+TEST_CASE(
+    "exp of a float lies within 1.1 units in the last place of the true value, subnormal results within one step") {
   double worst = 0;
   Index normal = 0, tiny = 0;
   for (std::uint64_t u = 0; u < 0x100000000ull; u += 9973) {  // every exponent, both signs

@@ -11,8 +11,8 @@
 using namespace espalier;
 using namespace espalier::test;
 
-TEST_CASE_TEMPLATE("the gated activation and its derivative equal the definition, with a mask of their own each", Device,
-                   Oracle<double>, Cpu<double>, Cpu<float>) {
+TEST_CASE_TEMPLATE("the gated activation and its derivative equal the definition, with a mask of their own each",
+                   Device, Oracle<double>, Cpu<double>, Cpu<float>) {
   using T = typename Device::Activation;
   const double tolerance = sizeof(T) == 8 ? 1e-14 : 2e-6;
   Device device;
@@ -32,9 +32,11 @@ TEST_CASE_TEMPLATE("the gated activation and its derivative equal the definition
   }
   const auto cg = gate, cu = up, cd = dh, cm = mask, cs = seen;
   const auto in = [&](const std::vector<T>& v) { return matrix(v.data(), rows, width); };
-  device.for_each_row(rows, kernel::SwiGlu<T, T>{in(cg), in(cu), vector(cm.data(), width), matrix(h.data(), rows, width)});
-  device.for_each_row(rows, kernel::SwiGluBackward<T, T>{in(cg), in(cu), in(cd), vector(cs.data(), width),
-                                                         matrix(dgate.data(), rows, width), matrix(dup.data(), rows, width)});
+  device.for_each_row(rows,
+                      kernel::SwiGlu<T, T>{in(cg), in(cu), vector(cm.data(), width), matrix(h.data(), rows, width)});
+  device.for_each_row(rows,
+                      kernel::SwiGluBackward<T, T>{in(cg), in(cu), in(cd), vector(cs.data(), width),
+                                                   matrix(dgate.data(), rows, width), matrix(dup.data(), rows, width)});
   CHECK(relative_error({h.begin(), h.end()}, eh) < tolerance);
   CHECK(relative_error({dgate.begin(), dgate.end()}, edgate) < tolerance);
   CHECK(relative_error({dup.begin(), dup.end()}, edup) < tolerance);

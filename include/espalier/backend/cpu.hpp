@@ -20,7 +20,8 @@ struct Tiles {
     };
     while (count() < 16 && (width > 32 || height > 32)) {
       const bool narrow = width > 64 || (height <= 32 && width > 32);
-      if (narrow && (cols > width / 2 || height <= 32)) width /= 2; else height /= 2;
+      if (narrow && (cols > width / 2 || height <= 32)) width /= 2;
+      else height /= 2;
     }
   }
 };
@@ -40,7 +41,7 @@ void multiply(T alpha, View<const T, 2> a, View<const W, 2> b, T beta, View<T, 2
 }
 
 #if defined(ESPALIER_PRECOMPILED)
-#define ESPALIER_PRODUCT(T, W) \
+#define ESPALIER_PRODUCT(T, W)                                                               \
   extern template void multiply<T, W>(T, View<const T, 2>, View<const W, 2>, T, View<T, 2>); \
   extern template void multiply_tile<T, W>(T, View<const T, 2>, View<const W, 2>, T, View<T, 2>);
 ESPALIER_PRODUCT(float, float)
@@ -70,7 +71,7 @@ struct CpuTeam : HostTeam {
           micro_both<Rows, T>(a.rows(i, Rows), p.cols(j, width), b.rows(i, Rows), q.cols(j, width),
                               [&](Index r, Index l, auto x, auto y) { f(i + r, j + l, x, y); });
     };
-    rows(std::integral_constant<int, kRows == 8 ? 6 : 3>{});
+    rows(std::integral_constant < int, kRows == 8 ? 6 : 3 > {});
     rows(std::integral_constant<int, 1>{});
     const Index left = p.cols() - whole;
     HostTeam::multiply_both<T>(a, p.cols(whole, left), b, q.cols(whole, left),
@@ -129,9 +130,8 @@ class Cpu {
     detail::multiply<T, T>(alpha, a, b, beta, c);
   }
   /// b is widened panel by panel: no copy of the weight ever exists.
-  void gemm(T alpha, View<const T, 2> a, View<const Weight, 2> b, T beta, View<T, 2> c)
-    requires(!std::same_as<Weight, T>)
-  {
+  void gemm(T alpha, View<const T, 2> a, View<const Weight, 2> b, T beta,
+            View<T, 2> c) requires(!std::same_as<Weight, T>) {
     detail::multiply<T, Weight>(alpha, a, b, beta, c);
   }
   /// One product per element of the first axis, side by side.

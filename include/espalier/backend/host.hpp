@@ -32,7 +32,7 @@ class HostBuffer {
   template <class Device>
   HostBuffer(const Device&, Index n) : size_(n) {
     if (n == 0) return;
-    void* p = ::operator new(static_cast<std::size_t>(n) * sizeof(T), std::align_val_t{64});
+    void* p = ::operator new (static_cast<std::size_t>(n) * sizeof(T), std::align_val_t{64});
     std::memset(p, 0, static_cast<std::size_t>(n) * sizeof(T));  // zero bytes are the number zero in every type here
     data_.reset(static_cast<T*>(p));
   }
@@ -47,7 +47,7 @@ class HostBuffer {
 
  private:
   struct Free {
-    void operator()(T* p) const { ::operator delete(p, std::align_val_t{64}); }
+    void operator()(T* p) const { ::operator delete (p, std::align_val_t{64}); }
   };
   std::unique_ptr<T, Free> data_;
   Index size_ = 0;

@@ -64,7 +64,9 @@ struct CausalAttention {
   ESPALIER_FN Index rows() const { return at.batch * at.heads * at.tiles(); }
 
   /// Scratch of a team, in bytes.
-  ESPALIER_FN Index scratch_bytes() const { return (2 * at.width + HeadLayout::block + 4) * HeadLayout::lanes * Index(sizeof(A)); }
+  ESPALIER_FN Index scratch_bytes() const {
+    return (2 * at.width + HeadLayout::block + 4) * HeadLayout::lanes * Index(sizeof(A));
+  }
 
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index n) const {
@@ -107,7 +109,8 @@ struct CausalAttention {
         total[l] += e;
         return e;
       });
-      team.multiply(at.part(v, first + s0, keys, g).t(), View<const A, 2>(p.rows(0, keys)), A(s0 == 0 ? 0.0f : 1.0f), yt);
+      team.multiply(at.part(v, first + s0, keys, g).t(), View<const A, 2>(p.rows(0, keys)), A(s0 == 0 ? 0.0f : 1.0f),
+                    yt);
     }
     team.each(lanes, [&](Index l) { shrink[l] = mask(g) / total[l]; });
     for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { yt.row(j)[l] *= shrink[l]; });

@@ -61,9 +61,8 @@ struct AttentionBackwardQueries : CausalAttentionBackward<T, A> {
     const auto look = [&](Index s0, Index keys, auto weigh) {
       team.multiply(o.part(this->k, first + s0, keys, g), View<const A, 2>(qt), A(0), p.rows(0, keys));
       team.multiply(o.part(this->v, first + s0, keys, g), View<const A, 2>(dyt), A(0), dp.rows(0, keys));
-      CausalTile{keys, s0, t0, true}.each(team, p, [&](Index i, A s, Index l) {
-        return weigh(exp(this->scale * s - log_sum[l]), dp.row(i)[l], l);
-      });
+      CausalTile{keys, s0, t0, true}.each(
+          team, p, [&](Index i, A s, Index l) { return weigh(exp(this->scale * s - log_sum[l]), dp.row(i)[l], l); });
     };
     if (this->mask(g) != A(0)) {
       team.copy(o.part(this->y, first + t0, count, h).t(), dqt);

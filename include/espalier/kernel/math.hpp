@@ -34,7 +34,8 @@ ESPALIER_FN inline float exp(float x) {
   // 2^n in two factors: either alone is a normal number.
   const std::int32_t exponent = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(shift);
   const std::int32_t half = exponent >> 1;
-  const float first = std::bit_cast<float>((half + 127) << 23), second = std::bit_cast<float>((exponent - half + 127) << 23);
+  const float first = std::bit_cast<float>((half + 127) << 23),
+              second = std::bit_cast<float>((exponent - half + 127) << 23);
   return (p * first + first) * second;
 }
 

@@ -11,7 +11,7 @@ struct RmsNorm {
   View<const T, 2> x;     // (rows, width)
   View<const A, 1> gain;  // (width)
   double eps;
-  View<T, 2> y;       // (rows, width)
+  View<T, 2> y;        // (rows, width)
   View<A, 1> inverse;  // (rows)  1 / rms, kept for backward
 
   template <class Team>

@@ -81,7 +81,8 @@ struct TaylorRows {
     const Index first = n * kBlock, rest = tiles.score.shape[0] - first, count = rest < kBlock ? rest : kBlock;
     const Index cols = tiles.element.da.cols(), rank = tiles.rank();
     const auto panels = matrix(team.template scratch<A>(scratch_bytes()), 3 * rank, Tiles::kWidth);
-    const auto sums = matrix(panels.row(3 * rank), count, Tiles::kSums), left = matrix(sums.row(kBlock), count, 2 * rank);
+    const auto sums = matrix(panels.row(3 * rank), count, Tiles::kSums),
+               left = matrix(sums.row(kBlock), count, 2 * rank);
     team.each(sums.size(), [&](Index l) { sums.data[l] = A(0); });
     tiles.prepare_left(team, first, left);
     for (Index j = 0; j < cols; j += Tiles::kWidth) {
@@ -124,7 +125,8 @@ struct TaylorColumns {
       const Index some = i + Tiles::kTile < rows ? Tiles::kTile : rows - i;
       tiles.prepare_left(team, i, left.rows(0, some));
       tiles.add(team, i, j, View<const A, 2>(left.rows(0, some)), View<const A, 2>(panels),
-                Tiles::kTile * tiles.element.weight.w.stride[0], [&](Index, Index l) { return tiles.score.data + j + l; });
+                Tiles::kTile * tiles.element.weight.w.stride[0],
+                [&](Index, Index l) { return tiles.score.data + j + l; });
     }
   }
 };
