@@ -9,7 +9,7 @@ namespace espalier::inline v0::kernel {
 template <class W, class A>
 struct TaylorTiles {
   /// Columns of a panel, rows of a tile, and partial sums of a row: what the order of a sum depends on.
-  static constexpr Index kWidth = 128, kTile = 24, kSums = 32;
+  static constexpr Index kWidth = 128, kTile = 6, kSums = 32;
 
   TaylorElement<W, A> element;
   View<A, 1> score;
@@ -108,7 +108,7 @@ struct TaylorColumns {
   Tiles tiles;
 
   /// Wide strips read W in longer pieces, narrow ones give every thread something to do.
-  ESPALIER_FN Index strip() const { return tiles.score.shape[0] >= 2048 ? 256 : 32; }
+  ESPALIER_FN Index strip() const { return tiles.score.shape[0] >= 2048 ? 256 : tiles.score.shape[0] >= 512 ? 64 : 32; }
   /// How many rows to launch.
   ESPALIER_FN Index blocks() const { return (tiles.score.shape[0] + strip() - 1) / strip(); }
   /// Scratch of a team, in bytes.
