@@ -8,9 +8,9 @@
 namespace espalier::tool {
 
 void wait_briefly([[maybe_unused]] char** argv) {
-#if defined(_OPENMP) && defined(__GLIBC__)
+#if defined(_OPENMP) && defined(__linux__)
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-  if (::setenv("GOMP_SPINCOUNT", "5000", 1) == 0)
+  if (::setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
     ::execv("/proc/self/exe", argv);  // returns only if it failed: go on as it is
 #endif
 }
