@@ -146,6 +146,10 @@ int plan(const Request& request, const Console& console) {
   console.say(console.faint(
       format("counted from shapes{}; smallest step that these constraints allow: {} % of {} prunable parameters",
              scored ? "" : ", no weight was read", fixed(100 * asked.report.step, 2), with_commas(prunable))));
+  if (request.given("criterion") && !scored) {
+    console.say(
+        console.faint("which units leave by " + s.criterion + " is known only while training; how many is shown"));
+  }
   if (s.ranking == "global" && !scored) {
     console.say(console.faint(
         "global ranking: how many units each layer keeps depends on scores; the rows show one way to spend the share"));
