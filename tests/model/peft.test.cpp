@@ -139,6 +139,24 @@ TEST_CASE("only the adapters of some layers: their whole paths are written, and 
   CHECK(esp::count_trainable(again) == esp::count_trainable(model));
 }
 
+TEST_CASE("a regular expression of targets is never evaluated: the tensors say what it matched") {
+  const Golden golden("llama-gqa-rslora");  // adapters on q_proj and v_proj only
+  Device device;
+  auto listed = esp::load<Model>(device, golden.directory), matched = esp::load<Model>(device, golden.directory);
+  const TemporaryDirectory folder;
+  std::filesystem::copy(golden.directory + "/adapter", folder / "a");
+  auto config = json::read_file(folder / "a/adapter_config.json");
+  config.set("target_modules", ".*\\.(q|v)_proj");
+  json::write_file(folder / "a/adapter_config.json", config);
+  esp::load_adapter(listed, golden.directory + "/adapter");
+  esp::load_adapter(matched, folder / "a");
+  std::vector<std::vector<double>> a, b;
+  esp::for_each_parameter(listed, [&](const std::string&, auto& p) { a.emplace_back(p.value.data, p.value.data + p.size()); });
+  esp::for_each_parameter(matched, [&](const std::string&, auto& p) { b.emplace_back(p.value.data, p.value.data + p.size()); });
+  CHECK(a.size() == 8);
+  CHECK(a == b);
+}
+
 TEST_CASE("settings that compute something else are refused by name") {
   using json::Value;
   const auto list = [](auto... names) { return Value(Value::Array{Value(names)...}); };
@@ -147,7 +165,7 @@ TEST_CASE("settings that compute something else are refused by name") {
       {"modules_to_save", list("lm_head")}, {"layer_replication", list(0, 1)}, {"target_parameters", list("x")},
       {"trainable_token_indices", list(1)}, {"alora_invocation_tokens", list(1)}, {"megatron_config", Value::object({{"a", 1}})},
       {"velora_config", Value::object({{"a", 1}})}, {"use_bdlora", true}, {"a_key_of_the_future", true}, {"peft_type", "IA3"},
-      {"init_lora_weights", "pissa"}, {"init_lora_weights", "olora"}, {"target_modules", "q_proj"}, {"target_modules", ".*\\.(q|v)_proj"},
+      {"init_lora_weights", "pissa"}, {"init_lora_weights", "olora"},
       {"target_modules", list(".*q_proj")}, {"exclude_modules", list("(gate|up)_proj")}, {"rank_pattern", Value::object({{"^q_proj", 4}})},
       {"layers_pattern", "blocks"}};
   for (const auto& setting : unsupported) {
@@ -165,7 +183,7 @@ TEST_CASE("settings that compute something else are refused by name") {
   }
   const std::pair<const char*, Value> malformed[] = {
       {"r", 0}, {"r", -8}, {"r", 1.5}, {"r", "8"}, {"r", 1 << 20}, {"lora_alpha", 0}, {"lora_alpha", "16"}, {"lora_dropout", 1.0}, {"lora_dropout", -0.1},
-      {"target_modules", Value()}, {"target_modules", list()}, {"target_modules", list(1)}, {"target_modules", 7}, {"use_rslora", 1},
+      {"target_modules", Value()}, {"target_modules", list()}, {"target_modules", ""}, {"target_modules", list(1)}, {"target_modules", 7}, {"use_rslora", 1},
       {"rank_pattern", Value::object({{"q_proj", 0}})}, {"rank_pattern", list(1)}, {"alpha_pattern", Value::object({{"q_proj", "x"}})},
       {"layers_to_transform", list("0")}};
   for (const auto& setting : malformed) {

@@ -111,7 +111,9 @@ void describe_adapter(Sheet& sheet, const std::string& directory, std::vector<Te
   sheet.add("scale", config.options.scale(), fixed(config.options.scale(), 4));
   std::string targets;
   for (const std::string& t : config.options.targets) targets += (targets.empty() ? "" : ", ") + t;
-  sheet.add("targets", config.options.targets, targets.empty() ? "all linear maps" : targets);
+  sheet.add("targets", config.options.targets, config.targets_by_file() ? "a regular expression: what the tensors name"
+                                               : targets.empty()          ? "all linear maps"
+                                                                          : targets);
   sheet.add("parameters", parameters);
   sheet.add("numbers", dtypes_text(tensors));
   sheet.add("file_bytes", weight_bytes(directory), bytes_text(double(weight_bytes(directory))));

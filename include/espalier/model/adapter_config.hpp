@@ -46,6 +46,8 @@ class AdapterConfig {
     if (!layers_.empty() && std::find(layers_.begin(), layers_.end(), layer_of(path)) == layers_.end()) return false;
     return options.matches(path);
   }
+  /// target_modules is a regular expression. None is ever evaluated: the tensors of the adapter say what it matched.
+  bool targets_by_file() const { return by_file_; }
   /// Rank and scale of one linear map: the first pattern that names it, else r and lora_alpha.
   LowRankOptions options_of(std::string_view path) const {
     LowRankOptions o = options;
@@ -108,11 +110,10 @@ class AdapterConfig {
   void read_targets(const ConfigReader& in) {
     const json::Value* const targets = in.find("target_modules");
     if (!in.given("target_modules")) in.wrong("target_modules is missing");
-    if (targets->is_string() && targets->as_string() != "all-linear") {
-      plain(in, "target_modules", targets->as_string());
-      in.refuse("target_modules is {}, a single name, which PEFT matches against whole paths; write a list", printable(targets->as_string()));
-    }
-    if (!targets->is_string()) {
+    if (targets->is_string()) {
+      by_file_ = targets->as_string() != "all-linear";
+      if (targets->as_string().empty()) in.wrong("target_modules is empty");
+    } else {
       options.targets = names(in, "target_modules");
       if (options.targets.empty()) in.wrong("target_modules is empty");
     }
@@ -151,6 +152,7 @@ class AdapterConfig {
 
   std::vector<std::string> excluded_;
   std::vector<Index> layers_;
+  bool by_file_ = false;
   Pattern ranks_, alphas_;
 };
 

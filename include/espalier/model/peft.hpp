@@ -106,12 +106,20 @@ inline AdapterConfig read_adapter_config(const std::string& directory) {
 template <class Model>
 void load_adapter(Model& model, const std::string& directory) {
   auto& device = model.device();
-  const AdapterConfig config = read_adapter_config(directory);
+  AdapterConfig config = read_adapter_config(directory);
   if (!io::exists(io::join(directory, "adapter_model.safetensors"))) {
     fail(Errc::bad_input, "{}: there is no adapter_model.safetensors{}", directory,
          io::exists(io::join(directory, "adapter_model.bin")) ? "; adapter_model.bin is a pickle, which is never read: save it with PEFT as safetensors" : "");
   }
   const SafetensorsFile file(io::resolve_inside(directory, "adapter_model.safetensors"));
+
+  if (config.targets_by_file()) {
+    constexpr std::string_view before = detail::kPeftPrefix, after = ".lora_A.weight";
+    for (const TensorInfo& tensor : file.tensors())
+      if (tensor.name.size() > before.size() + after.size() && tensor.name.starts_with(before) && tensor.name.ends_with(after))
+        config.options.targets.push_back(tensor.name.substr(before.size(), tensor.name.size() - before.size() - after.size()));
+    if (config.options.targets.empty()) fail(Errc::bad_input, "{}: there is no adapter of a linear map", file.path());
+  }
 
   // Everything is checked before the model is touched.
   std::vector<std::string> expected;
