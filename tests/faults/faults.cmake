@@ -66,17 +66,17 @@ plant([[kernel/norm.hpp]] [[a power of 1/rms too few]]
       [[const A c = dot * s * s * s /]]
       [[const A c = dot * s * s /]])
 plant([[kernel/norm.hpp]] [[sign of the projection term]]
-      [[T(s * gain(j) * A(dy(i, j)) - c * A(x(i, j)))]]
-      [[T(s * gain(j) * A(dy(i, j)) + c * A(x(i, j)))]])
+      [[T(s * g[j] * A(dyi[j]) - c * A(xi[j]))]]
+      [[T(s * g[j] * A(dyi[j]) + c * A(xi[j]))]])
 plant([[kernel/rotary.hpp]] [[rotation not undone in backward]]
-      [[const A c = cosine(t, j), s = sine(t, j) * A(direction);]]
-      [[const A c = cosine(t, j), s = sine(t, j);]])
+      [[s = sines[j] * sign, u]]
+      [[s = sines[j], u]])
 plant([[kernel/swiglu.hpp]] [[sign in the derivative of silu]]
       [[(A(1) + g * (A(1) - s))]]
       [[(A(1) - g * (A(1) - s))]])
 plant([[kernel/swiglu.hpp]] [[missing sigmoid in dup]]
-      [[dup(i, j) = T(d * g * s);]]
-      [[dup(i, j) = T(d * g);]])
+      [[dui[j] = T(d * g * s);]]
+      [[dui[j] = T(d * g);]])
 plant([[nn/feed_forward.hpp]] [[wrong gradient handed on]]
       [[up_proj.backward(scratch, dup, act.up, dx);]]
       [[up_proj.backward(scratch, dgate, act.up, dx);]])
@@ -86,6 +86,12 @@ plant([[nn/attention.hpp]] [[keys rotated the wrong way]]
 plant([[nn/attention.hpp]] [[values take the keys' gradient]]
       [[v_proj.backward(scratch, dV, act.v, dx);]]
       [[v_proj.backward(scratch, dK, act.v, dx);]])
+plant([[kernel/attention_backward.hpp]] [[keys forget the mean of softmax]]
+      [[slope = probability * (slope - this->delta(first + t0 + i, h));]]
+      [[slope = probability * slope;]])
+plant([[kernel/attention_backward.hpp]] [[missing scale of the scores in dq]]
+      [[team.each(lanes, [&](Index l) { dqt.row(j)[l] *= this->scale; });]]
+      [[(void)j;]])
 plant([[nn/block.hpp]] [[residual fed back]]
       [[post_attention_layernorm.backward(inner, dn, act.middle_norm, da);]]
       [[post_attention_layernorm.backward(inner, da, act.middle_norm, da);]])

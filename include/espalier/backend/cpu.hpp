@@ -71,7 +71,7 @@ struct CpuTeam : HostTeam {
           micro_both<Rows, T>(a.rows(i, Rows), p.cols(j, width), b.rows(i, Rows), q.cols(j, width),
                               [&](Index r, Index l, auto x, auto y) { f(i + r, j + l, x, y); });
     };
-    rows(std::integral_constant < int, kRows == 8 ? 6 : 3 > {});
+    rows(std::integral_constant<int, (kRows == 8 ? 6 : 3)>{});
     rows(std::integral_constant<int, 1>{});
     const Index left = p.cols() - whole;
     HostTeam::multiply_both<T>(a, p.cols(whole, left), b, q.cols(whole, left),
@@ -106,7 +106,6 @@ class Cpu {
 
   template <class F>
   void for_each(Index n, F f) {
-    constexpr Index kChunk = 4096;
     const Index chunks = (n + kChunk - 1) / kChunk;
     detail::parallel(chunks, std::max<Index>(1, chunks / 64), chunks > 4, [n, f](Index c) {
       const Index last = std::min(n, (c + 1) * kChunk);
@@ -150,6 +149,8 @@ class Cpu {
   }
 
  private:
+  static constexpr Index kChunk = 4096;
+
   template <class U>
   static View<U, 2> plane(View<U, 3> v, Index n) {
     return {v.data + n * v.stride[0], {v.shape[1], v.shape[2]}, {v.stride[1], v.stride[2]}};
