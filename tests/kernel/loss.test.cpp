@@ -21,7 +21,7 @@ TEST_CASE_TEMPLATE("cross-entropy and its derivative equal the definition; ignor
     std::vector<T> x(static_cast<std::size_t>(rows * vocab)), loss(std::size_t{18}, T(9));
     fill(x.data(), Index(x.size()), 1, 8);
     std::vector<int> targets;
-    for (Index i = 0; i < rows; ++i) targets.push_back(i % 5 == 4 ? kernel::kIgnore : int((i * 7) % vocab));
+    for (Index i = 0; i < rows; ++i) targets.push_back(i % 5 == 4 ? kIgnore : int((i * 7) % vocab));
     for (Index j = 0; j < vocab; ++j) x[std::size_t(j)] += T(1000);  // a shift changes nothing, and overflows nothing
     std::vector<double> eloss, edx;
     for (Index i = 0; i < rows; ++i) {
@@ -29,7 +29,7 @@ TEST_CASE_TEMPLATE("cross-entropy and its derivative equal the definition; ignor
       double total = 0;
       for (Index j = 0; j < vocab; ++j) total += std::exp(at(j));
       const int target = targets[std::size_t(i)];
-      const bool counts = target != kernel::kIgnore;
+      const bool counts = target != kIgnore;
       eloss.push_back(counts ? weight * (std::log(total) - at(target)) : 0);
       for (Index j = 0; j < vocab; ++j) edx.push_back(counts ? weight * (std::exp(at(j)) / total - (j == target)) : 0);
     }

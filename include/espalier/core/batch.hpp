@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cstdint>
+#include <espalier/core/target.hpp>
 #include <espalier/core/workspace.hpp>
 #include <span>
 
@@ -17,7 +18,7 @@ struct Batch {
 
   Index counted() const {
     Index n = 0;
-    for (int t : targets) n += t != -100;
+    for (int t : targets) n += t != kIgnore;
     return n;
   }
 };

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include <espalier/core/target.hpp>
 #include <espalier/core/batch.hpp>
 #include <espalier/core/error.hpp>
 #include <espalier/data/permutation.hpp>
@@ -52,7 +53,7 @@ class Batches {
     const Index per_step = options_.size * options_.accumulate, length = options_.length;
     for (Index k = 0; k < per_step; ++k)
       fill(window_at(step * per_step + k), ids_.data() + k * length, targets_.data() + k * length);
-    counted_ = Index(targets_.size()) - std::count(targets_.begin(), targets_.end(), -100);
+    counted_ = Index(targets_.size()) - std::count(targets_.begin(), targets_.end(), kIgnore);
   }
   /// Batch number k of the step that was prepared.
   Batch operator[](Index k) const {
@@ -116,7 +117,7 @@ class Batches {
     std::copy_n(tokens_->ids.begin() + w.first, n, ids);
     std::fill(ids + n, ids + options_.length, 0);
     for (Index i = 0; i < n; ++i) targets[i] = tokens_->label(w.first + i + 1);
-    std::fill(targets + n, targets + options_.length, -100);
+    std::fill(targets + n, targets + options_.length, kIgnore);
   }
 
   std::shared_ptr<const Tokens> tokens_;

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include <espalier/core/target.hpp>
 #include <espalier/data/token_list.hpp>
 #include <espalier/io/file_read.hpp>
 #include <espalier/io/json.hpp>
@@ -14,7 +15,7 @@ namespace detail {
 
 inline int token_of(const json::Value& value, std::string_view name, bool may_ignore) {
   const Index id = value.as_index(name);
-  if (!std::in_range<int>(id) || (id < 0 && !(may_ignore && id == -100))) {
+  if (!std::in_range<int>(id) || (id < 0 && !(may_ignore && id == kIgnore))) {
     fail(Errc::bad_input, "{} holds {}, which is no token id", printable(name), id);
   }
   return int(id);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <espalier/core/target.hpp>
 #include <espalier/core/config.hpp>
 #include <espalier/core/error.hpp>
 #include <espalier/io/sha256.hpp>
@@ -39,7 +40,7 @@ struct Tokens {
     for (std::size_t i = 0; i < ids.size(); ++i)
       if (ids[i] < 0 || ids[i] >= vocabulary) refuse("id", ids[i], i, vocabulary);
     for (std::size_t i = 0; i < labels.size(); ++i)
-      if (labels[i] != -100 && (labels[i] < 0 || labels[i] >= vocabulary)) refuse("label", labels[i], i, vocabulary);
+      if (labels[i] != kIgnore && (labels[i] < 0 || labels[i] >= vocabulary)) refuse("label", labels[i], i, vocabulary);
   }
 
   /// A part of the whole: [first, last) counts documents where there are some, ids otherwise.

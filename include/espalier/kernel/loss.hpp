@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cmath>
+#include <espalier/core/target.hpp>
 #include <espalier/core/view.hpp>
 #include <espalier/kernel/math.hpp>
 
 namespace espalier::inline v0::kernel {
-
-/// Targets with this value are not learnt and not counted.
-inline constexpr int kIgnore = -100;
 
 // loss(i) = weight (log Σ_j exp x_ij − x_i,target),  x ← dloss/dx = weight (softmax(x) − onehot(target)), per row, in place.
 template <class T, class A>

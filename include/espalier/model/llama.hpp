@@ -2,6 +2,7 @@
 #pragma once
 #include <espalier/core/batch.hpp>
 #include <espalier/core/run_state.hpp>
+#include <espalier/core/target.hpp>
 #include <espalier/core/visit.hpp>
 #include <espalier/kernel/gather.hpp>
 #include <espalier/model/source.hpp>
@@ -138,7 +139,7 @@ class Llama {
     const Index n = batch.shape.tokens(), counted = batch.weight > 0 ? 1 : batch.counted();
     require(Index(batch.targets.size()) == n, "batch: {} targets for {} tokens", batch.targets.size(), n);
     for (const int id : batch.targets)
-      require(id == kernel::kIgnore || (id >= 0 && id < config.vocab),
+      require(id == kIgnore || (id >= 0 && id < config.vocab),
               "batch: target {} is neither -100 nor in the vocabulary of {}", id, config.vocab);
     const double weight = batch.weight > 0 ? batch.weight : counted > 0 ? 1 / double(counted) : 0;
     run.step.micro = batch.micro;

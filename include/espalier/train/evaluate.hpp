@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include <espalier/core/target.hpp>
 #include <espalier/core/batch.hpp>
 #include <espalier/core/error.hpp>
 #include <espalier/data/tokens.hpp>
@@ -49,7 +50,7 @@ Evaluation evaluate(Model& model, const Tokens& t, const EvaluateOptions& o = {}
       const Index n = std::min(o.length, end - 1 - first);
       int* const row = ids.data() + filled * o.length;
       int* const goal = targets.data() + filled * o.length;
-      std::fill_n(row, o.length, 0), std::fill_n(goal, o.length, -100);
+      std::fill_n(row, o.length, 0), std::fill_n(goal, o.length, kIgnore);
       for (Index i = 0; i < n; ++i) {
         row[i] = t.ids[std::size_t(first + i)];
         if (first + i + 1 >= done) goal[i] = t.label(first + i + 1);
