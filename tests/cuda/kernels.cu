@@ -52,7 +52,6 @@ template __global__ void each_row(esp::kernel::RmsNorm<float, float>, esp::Index
 template __global__ void each_row(esp::kernel::RmsNormBackward<float, float>, esp::Index);
 template __global__ void each_row(esp::kernel::SwiGlu<float, float>, esp::Index);
 template __global__ void each_row(esp::kernel::SwiGluBackward<float, float>, esp::Index);
-template __global__ void each_row(esp::kernel::MaskColumns<float, float>, esp::Index);
 
 // Kernels and views go to the device as bytes.
 static_assert(std::is_trivially_copyable_v<esp::kernel::RmsNorm<float, float>>);
