@@ -6,6 +6,7 @@
 #include <espalier/backend/meta.hpp>
 #include <espalier/model/llama.hpp>
 
+#include "compiled_llama.hpp"
 #include "gradients.hpp"
 
 using namespace espalier;

@@ -9,6 +9,7 @@
 #include <espalier/model/load.hpp>
 #include <filesystem>
 
+#include "compiled_files.hpp"
 #include "golden.hpp"
 #include "temporary_directory.hpp"
 

@@ -9,6 +9,7 @@
 #include <espalier/model/save.hpp>
 #include <espalier/nn/merge.hpp>
 
+#include "compiled_files.hpp"
 #include "golden.hpp"
 #include "temporary_directory.hpp"
 

@@ -2,10 +2,8 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <espalier/core/batch.hpp>
 #include <espalier/io/safetensors.hpp>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -21,33 +19,14 @@ inline std::string golden_directory(const std::string& name) { return std::strin
 
 /// One case: the tokens that went in, and what transformers and peft made of them.
 struct Golden {
-  explicit Golden(const std::string& name) : directory(golden_directory(name)), file(directory + "/golden.safetensors") {
-    const auto& info = file.info("input_ids");
-    shape = {info.shape[0], info.shape[1]};
-    tokens = integers("input_ids");
-    const auto labels = integers("labels");  // transformers shifts inside the model: what counts is the next label
-    targets.assign(labels.size(), -100);
-    for (Index b = 0; b < shape.batch; ++b)
-      for (Index t = 0; t + 1 < shape.seq; ++t) targets[std::size_t(b * shape.seq + t)] = labels[std::size_t(b * shape.seq + t + 1)];
-  }
+  explicit Golden(const std::string& name);
   Batch batch() const { return {tokens, targets, shape}; }
-  std::vector<double> numbers(const std::string& name) const {
-    std::vector<double> x(static_cast<std::size_t>(file.info(name).elements()));
-    file.read_numbers(name, std::span(x));
-    return x;
-  }
+  std::vector<double> numbers(const std::string& name) const;
 
   std::string directory;
   SafetensorsFile file;
   Shape shape;
   std::vector<int> tokens, targets;
-
- private:
-  std::vector<int> integers(const std::string& name) const {
-    std::vector<std::int64_t> x(static_cast<std::size_t>(file.info(name).elements()));
-    file.read(name, std::as_writable_bytes(std::span(x)));
-    return {x.begin(), x.end()};
-  }
 };
 
 /// max |a − b| / max |b|; what is compared with must not be zero.

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "compiled_llama.hpp"
 #include "gradients.hpp"
 
 namespace espalier::test {

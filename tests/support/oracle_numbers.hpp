@@ -2,31 +2,18 @@
 #pragma once
 #include <cstdint>
 #include <espalier/adapter/low_rank.hpp>
+#include <espalier/adapter/sequential.hpp>
 #include <espalier/core/run_state.hpp>
 #include <espalier/nn/group.hpp>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 namespace espalier::test {
 
 /// tests/data/oracle.json, made by tests/python/oracle.py.
-inline const nlohmann::json& oracle_numbers() {
-  static const nlohmann::json numbers = nlohmann::json::parse(std::ifstream(ESPALIER_TEST_DATA "/oracle.json"));
-  return numbers;
-}
+const nlohmann::json& oracle_numbers();
 /// A vector or matrix of the file, row by row.
-inline std::vector<double> numbers(const nlohmann::json& x) {
-  std::vector<double> out;
-  for (const auto& row : x) {
-    if (row.is_array()) {
-      for (const auto& v : row) out.push_back(v.get<double>());
-    } else {
-      out.push_back(row.get<double>());
-    }
-  }
-  return out;
-}
+std::vector<double> numbers(const nlohmann::json& x);
 
 template <class T, int R>
 std::vector<double> as_doubles(View<T, R> v) {
@@ -55,12 +42,12 @@ class SplitMix64 {
 
 /// One projection with an adapter as a whole model: the loss is ½ Σ (z − target)² / tokens, and its rows or columns are
 /// the units of one group.
-template <Backend Device>
+template <Backend Device, template <class> class Adapter = LowRankAdapter>
 class Single {
  public:
   using DeviceType = Device;
   using A = typename Device::Accumulate;
-  using Projection = Linear<Device, LowRankAdapter>;
+  using Projection = Linear<Device, Adapter>;
 
   Single(Device& device, Index out, Index in, bool bias, const LowRankOptions& adapter, Axis unit_axis,
          Index unit_width, std::string kind = "channels")
@@ -127,6 +114,28 @@ class Single {
     for (std::size_t i = 0; i < from.size(); ++i) to[i] = T(from[i]);
   }
   std::string kind_;
+};
+
+/// The sequential case of the oracle: inputs made again, never read.
+struct SequentialCase {
+  static constexpr Index out = 5, in = 7, rank = 2, tokens = 6;
+  std::vector<double> w, a, b, bias, x, y;
+
+  SequentialCase() {
+    SplitMix64 random(18403);
+    w = random.uniform(out * in);
+    a = random.uniform(rank * out, -0.5, 0.5);
+    b = random.uniform(out * rank, -0.25, 0.25);
+    bias = random.uniform(out, -0.1, 0.1);
+    x = random.uniform(tokens * in);
+    y = random.uniform(tokens * out);
+  }
+  template <Backend Device>
+  auto model(Device& device, Axis axis, Index width) const {
+    Single<Device, SequentialAdapter> m(device, out, in, true, {.rank = rank, .alpha = 4}, axis, width);
+    m.set(w, a, b, bias);
+    return m;
+  }
 };
 
 /// The parallel case of the oracle: inputs made again, never read.

@@ -6,6 +6,7 @@
 #include <espalier/train/trainer.hpp>
 #include <filesystem>
 
+#include "support/compiled_training.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/tiny_model.hpp"
 

@@ -12,31 +12,18 @@
 #include <limits>
 #include <set>
 
+#include "support/compiled_training.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/threads.hpp"
 #include "support/tiny_model.hpp"
+#include "support/training_log.hpp"
 
 using namespace espalier;
 using Device = Cpu<float>;
 using Model = test::TinyModel<Device>;
+using Log = test::TrainingLog;
 
 namespace {
-
-struct Log : Silent {
-  std::vector<StepReport> steps;
-  std::vector<EvaluationReport> evaluations;
-  std::vector<PruneReportLine> prunes;
-  std::vector<CheckpointReport> checkpoints;
-  void on_step(const StepReport& r) { steps.push_back(r); }
-  void on_evaluation(const EvaluationReport& r) { evaluations.push_back(r); }
-  void on_prune(const PruneReportLine& r) { prunes.push_back(r); }
-  void on_checkpoint(const CheckpointReport& r) { checkpoints.push_back(r); }
-  std::vector<double> losses() const {
-    std::vector<double> all;
-    for (const auto& s : steps) all.push_back(s.loss);
-    return all;
-  }
-};
 
 /// Accumulation, dropout, warm-up, clipping and pruning all at once.
 struct Run {
@@ -113,14 +100,10 @@ TEST_CASE("A run that was stopped and resumed, again and again, ends in the bits
       const auto resumed = part.trainer.resume();
       CHECK(resumed.has_value() == (at > 0));
       CHECK(part.trainer.step() == at);
-      struct Stopper : Log {
-        Trainer<Model, decltype(part.pruner)>* trainer;
-        Index when;
-        void on_step(const StepReport& r) {
-          Log::on_step(r);
-          if (r.step == when) trainer->stop();
-        }
-      } log{{}, &part.trainer, stop};
+      Log log;
+      log.then = [&](const StepReport& r) {
+        if (r.step == stop) part.trainer.stop();
+      };
       const auto summary = part.trainer.run(log);
       at = stop;
       CHECK(summary.step == at);
@@ -167,31 +150,28 @@ TEST_CASE("A step whose gradients are not finite is skipped and counted, or stop
     AdamW optimizer(model, {.decay = 0.1});
     Trainer trainer(model, optimizer, test::tiny_text().batches({.size = 2, .length = 24, .steps = 6}),
                     {.rate = {.peak = 1e-2}, .non_finite = policy});
-    struct Poison : Log {
-      Model* model;
-      std::string before, after;
-      void on_step(const StepReport& r) {
-        Log::on_step(r);
-        auto& weight = model->model.layers[0].mlp.up_proj.weight.view()(0, 0);
-        static float kept = 0;
-        if (r.step == 2) before = values(), kept = weight, weight = std::numeric_limits<float>::quiet_NaN();
-        if (r.step == 3) after = values(), weight = kept;
-      }
-      std::string values() {
-        auto& arena = model->run.arena;
-        Sha256 hash;
-        for (const float* x : {arena.value(), arena.moment(*model->run.device, 0), arena.moment(*model->run.device, 1)})
-          hash.update(std::as_bytes(std::span(x, std::size_t(arena.size()))));
-        return hash.hex();
-      }
-    } log{{}, &model, "", ""};
+    const auto values = [&] {
+      auto& arena = model.run.arena;
+      Sha256 hash;
+      for (const float* x : {arena.value(), arena.moment(device, 0), arena.moment(device, 1)})
+        hash.update(std::as_bytes(std::span(x, std::size_t(arena.size()))));
+      return hash.hex();
+    };
+    auto& weight = model.model.layers[0].mlp.up_proj.weight.view()(0, 0);
+    float kept = 0;
+    std::string before, after;
+    Log log;
+    log.then = [&](const StepReport& r) {
+      if (r.step == 2) before = values(), kept = weight, weight = std::numeric_limits<float>::quiet_NaN();
+      if (r.step == 3) after = values(), weight = kept;
+    };
     if (policy == NonFinite::skip) {
       const auto summary = trainer.run(log);
       CHECK(summary.step == 6);
       CHECK(summary.skipped == 1);
-      CHECK(log.before == log.after);
+      CHECK(before == after);
       for (const auto& s : log.steps) CHECK(s.skipped == (s.step == 3));
-      CHECK(log.values() != log.before);
+      CHECK(values() != before);
     } else {
       try {
         trainer.run(log);
@@ -200,7 +180,7 @@ TEST_CASE("A step whose gradients are not finite is skipped and counted, or stop
         CHECK(error.code() == Errc::numerical);
         CHECK(std::string(error.what()).find("step 3") != std::string::npos);
       }
-      CHECK(log.values() == log.before);
+      CHECK(values() == before);
     }
   }
 }
@@ -238,17 +218,13 @@ TEST_CASE(
     "A skipped step on the day of a pruning event moves no mask, poisons no score, and the target is reached all the "
     "same") {
   Run run;
-  struct Poison : Log {
-    Model* model;
-    float kept = 0;
-    void on_step(const StepReport& r) {
-      Log::on_step(r);
-      auto& weight = model->model.layers[0].mlp.up_proj.weight.view()(0, 0);
-      if (r.step == 14) kept = weight, weight = std::numeric_limits<float>::infinity();
-      if (r.step == 15) weight = kept;
-    }
-  } log;
-  log.model = &run.model;
+  auto& weight = run.model.model.layers[0].mlp.up_proj.weight.view()(0, 0);
+  float kept = 0;
+  Log log;
+  log.then = [&](const StepReport& r) {
+    if (r.step == 14) kept = weight, weight = std::numeric_limits<float>::infinity();
+    if (r.step == 15) weight = kept;
+  };
   const auto summary = run.trainer.run(log);
   CHECK(summary.skipped == 1);
   CHECK(log.steps[14].skipped);

@@ -13,6 +13,7 @@
 #include <espalier/train/trainer.hpp>
 #include <memory>
 
+#include "support/compiled_training.hpp"
 #include "support/tiny_model.hpp"
 
 // Every allocation of the process is counted where all of them end: operator new, Eigen and OpenMP ask the C library.

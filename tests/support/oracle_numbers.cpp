@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+#include "oracle_numbers.hpp"
+
+#include <fstream>
+
+namespace espalier::test {
+
+const nlohmann::json& oracle_numbers() {
+  static const nlohmann::json numbers = nlohmann::json::parse(std::ifstream(ESPALIER_TEST_DATA "/oracle.json"));
+  return numbers;
+}
+
+std::vector<double> numbers(const nlohmann::json& x) {
+  std::vector<double> out;
+  for (const auto& row : x) {
+    if (row.is_array()) {
+      for (const auto& v : row) out.push_back(v.get<double>());
+    } else {
+      out.push_back(row.get<double>());
+    }
+  }
+  return out;
+}
+
+}  // namespace espalier::test
