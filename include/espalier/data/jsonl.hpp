@@ -26,8 +26,8 @@ inline void append_document(Tokens& tokens, const json::Value& line) {
   const json::Value *ids = line.find("input_ids"), *labels = line.find("labels"), *text = line.find("text");
   if (ids == nullptr && text == nullptr) {
     fail(Errc::unsupported,
-         "expected \"input_ids\" (and \"labels\"), or \"text\" for a model of bytes; conversations and "
-         "instructions have to be turned into token ids by the model's own tokenizer first");
+         "expected \"input_ids\" (and \"labels\"), or \"text\"; conversations and instructions have to be turned into "
+         "token ids by the model's own template first");
   }
   if (const json::Value* seen = ids != nullptr ? line.find("attention_mask") : nullptr) {
     for (const json::Value& m : seen->elements("attention_mask")) {

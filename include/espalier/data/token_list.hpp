@@ -33,8 +33,8 @@ struct Tokens {
   void check(Index vocabulary) const {
     if (bytes && !is_byte_level(vocabulary)) {
       fail(Errc::unsupported,
-           "{}: raw text is read as bytes, and a vocabulary of {} is not one of bytes: tokenize it with the model's "
-           "own tokenizer and give token ids (.bin, .npy, or .jsonl with \"input_ids\")",
+           "{}: raw text is read as bytes where there is no tokenizer, and a vocabulary of {} is not one of bytes: put "
+           "tokenizer.json beside the model's weights, or give token ids (.bin, .npy, or .jsonl with \"input_ids\")",
            source, vocabulary);
     }
     for (std::size_t i = 0; i < ids.size(); ++i)

@@ -9,18 +9,22 @@
 #include <espalier/data/jsonl.hpp>
 #include <espalier/data/text.hpp>
 #include <espalier/data/token_list.hpp>
+#include <espalier/data/tokenized.hpp>
 
 namespace espalier::inline v0 {
 
-/// Token ids out of a file, by its ending: .bin (nanoGPT or llm.c), .jsonl (ids, or texts for models of bytes), .txt
-/// (text for models of bytes); arrays of .npy through io/npy.hpp.
+/// Token ids out of a file, by its ending: .bin (nanoGPT or llm.c), .jsonl (ids or texts), .txt (text); arrays of .npy
+/// through io/npy.hpp. Text is read as bytes for models of bytes, or goes through a tokenizer.
 ///
-///     TokenFile data("train.bin");
+///     TokenFile data("train.bin");                           or TokenFile data("train.txt", tokenizer);
 ///     data.check(model.config.vocab);
 ///     for (Batch batch : data.batches({.size = 8, .length = 256, .steps = 400})) …
 class TokenFile {
  public:
   explicit TokenFile(const std::string& path) : TokenFile(read(path)) {}
+  template <class Tokenizer>
+    requires requires(Tokenizer& t) { t.encode(std::string()); }
+  TokenFile(const std::string& path, Tokenizer& tokenizer) : TokenFile(tokenized(read(path), tokenizer)) {}
   explicit TokenFile(Tokens tokens) : tokens_(std::make_shared<const Tokens>(std::move(tokens))) {}
   /// Ids that are in memory already; columns > 0: rows of that many are documents.
   static TokenFile of(std::vector<int> ids, Index columns = 0, std::string source = "token ids") {

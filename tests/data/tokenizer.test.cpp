@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// Ids, texts and pairs of 10,000 lines with every tokenizer of tests/data/tokenizers, against what the library that
+// defines the format made of them (tests/data/make_tokenizers.py).
+#include <doctest/doctest.h>
+
+#include <espalier/data/tokenizer/tokenizer.hpp>
+#include <espalier/io/sha256.hpp>
+
+#include "data/tokenizer_lines.hpp"
+
+using namespace espalier;
+
+namespace {
+
+const std::string folder = ESPALIER_TEST_DATA "/tokenizers/";
+constexpr Index block = 100;
+
+std::vector<int> numbers(const json::Value& array) {
+  std::vector<int> out;
+  for (const json::Value& x : array.elements()) out.push_back(int(x.as_index()));
+  return out;
+}
+
+void add(Sha256& hash, const std::vector<int>& ids) {
+  const int size = int(ids.size());
+  hash.update(std::as_bytes(std::span(&size, 1)));
+  hash.update(std::as_bytes(std::span(ids.data(), ids.size())));
+}
+
+void compare(const std::string& name) {
+  CAPTURE(name);
+  Tokenizer tokenizer = Tokenizer::from(folder + name + ".json");
+  const json::Value expected = json::read_file(folder + name + ".ids");
+  std::vector<std::string> tokens;
+  for (const json::Value& token : expected.at("tokens").elements()) tokens.push_back(token.as_string());
+  test::Lines line(json::read_file(folder + "lines.json"), tokens);
+
+  const json::Value::Array& first = expected.at("first").elements();
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    CAPTURE(i);
+    CAPTURE(line(i));
+    REQUIRE(tokenizer.encode(line(i)) == numbers(first[i]));
+  }
+  const Index blocks = expected.at("ids").size();
+  REQUIRE(blocks == 100);
+  for (Index b = 0; b < blocks; ++b) {
+    Sha256 ids, texts, pairs;
+    for (auto i = std::uint64_t(b * block); i < std::uint64_t((b + 1) * block); ++i) {
+      const std::string text = line(i);
+      const std::vector<int> encoded = tokenizer.encode(text);
+      add(ids, encoded);
+      if (i % 2 == 0) texts.update(tokenizer.decode(encoded, i % 4 == 0)), texts.update(std::string_view("\0", 1));
+      if (i % 10 == 0) {
+        const Encoding pair = tokenizer.encode_pair(text, line(i + 1), i % 20 == 0);
+        add(pairs, pair.ids), add(pairs, pair.types);
+      }
+    }
+    Sha256 any;  // ids in an order that no text has
+    for (auto i = std::uint64_t(b * 20); i < std::uint64_t(b * 20 + 20); ++i) {
+      test::SplitMix random{7000000 + i};
+      std::vector<int> some(1 + random.below(30));
+      for (int& id : some) id = int(random.below(std::uint64_t(tokenizer.vocab_size()) + 2));
+      any.update(tokenizer.decode(some, i % 2 == 0)), any.update(std::string_view("\0", 1));
+    }
+    CAPTURE(b);
+    CHECK(any.hex().substr(0, 16) == expected.at("any").at(b).as_string());
+    CHECK(ids.hex().substr(0, 16) == expected.at("ids").at(b).as_string());
+    CHECK(texts.hex().substr(0, 16) == expected.at("texts").at(b).as_string());
+    CHECK(pairs.hex().substr(0, 16) == expected.at("pairs").at(b).as_string());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("Byte-level BPE gives the library's ids: GPT-2, RoBERTa, GPT-NeoX, Falcon, CLIP") {
+  for (const char* name : {"gpt2", "roberta", "neox", "falcon", "clip"}) compare(name);
+}
+TEST_CASE("Byte-level BPE behind a pattern gives the library's ids: Llama 3, Qwen2, GPT-4o, DeepSeek") {
+  for (const char* name : {"llama3", "qwen2", "gpt4o", "deepseek"}) compare(name);
+}
+TEST_CASE("SentencePiece's BPE with bytes gives the library's ids: Llama 2 with its normalizer, Mistral with Metaspace") {
+  for (const char* name : {"llama2", "mistral"}) compare(name);
+}
+TEST_CASE("Unigram gives the library's ids: DeBERTa-v3 with a charsmap, T5, ALBERT, and with bytes for what is unknown") {
+  for (const char* name : {"deberta_v3", "t5", "albert", "gemma"}) compare(name);
+}
+TEST_CASE("WordPiece gives the library's ids: BERT uncased and cased; so does BPE with unknown words") {
+  for (const char* name : {"bert_uncased", "bert_cased", "words"}) compare(name);
+}
+
+TEST_CASE("A vocab.txt gives the ids of the tokenizer.json that it belongs to") {
+  Tokenizer file = Tokenizer::from(folder + "bert_uncased.json"), list = Tokenizer::from(folder + "bert_uncased.vocab.txt");
+  CHECK(list.vocab_size() == file.vocab_size());
+  test::Lines line(json::read_file(folder + "lines.json"), {"[MASK]", "[SEP]"});
+  for (std::uint64_t i = 0; i < 500; ++i) {
+    CAPTURE(i);
+    const std::vector<int> ids = file.encode(line(i));
+    REQUIRE(list.encode(line(i)) == ids);
+    REQUIRE(list.decode(ids) == file.decode(ids));
+    const Encoding a = file.encode_pair(line(i), line(i + 1)), b = list.encode_pair(line(i), line(i + 1));
+    REQUIRE((a.ids == b.ids && a.types == b.types));
+  }
+}
+
+TEST_CASE("Text that is not UTF-8 is read as Python's errors=replace reads it") {
+  const auto replaced = [](std::string_view bytes) { return utf8::replace_invalid(bytes); };
+  const std::string r = "\xef\xbf\xbd";
+  CHECK(replaced("a\xff"
+                 "b") == "a" + r + "b");
+  CHECK(replaced("\xe2\x82") == r);              // a beginning is one
+  CHECK(replaced("\xe2\x82(") == r + "(");
+  CHECK(replaced("\xf0\x9f\x98") == r);
+  CHECK(replaced("\xf0\x80\x80\x80") == r + r + r + r);  // overlong: its bytes can begin nothing
+  CHECK(replaced("\xed\xa0\x80") == r + r + r);          // half a surrogate pair
+  CHECK(replaced("\xf4\x90\x80\x80") == r + r + r + r);  // beyond U+10FFFF
+  CHECK(replaced("\xc3\xc3\xa9") == r + "\xc3\xa9");
+  Tokenizer tokenizer = Tokenizer::from(folder + "llama3.json");
+  CHECK(tokenizer.encode("x\xe2\x82y") == tokenizer.encode("x" + r + "y"));
+}
+
+TEST_CASE("Tokens have ids and ids have tokens") {
+  const Tokenizer tokenizer = Tokenizer::from(folder + "llama3.json");
+  CHECK(tokenizer.vocab_size() == 603);
+  CHECK(tokenizer.id("<|begin_of_text|>") == 600);
+  CHECK(tokenizer.token(600) == "<|begin_of_text|>");
+  CHECK(tokenizer.is_special(600));
+  CHECK_FALSE(tokenizer.is_special(0));
+  CHECK(tokenizer.id("there is no such token") == -1);
+  CHECK_THROWS_AS((void)tokenizer.token(603), Error);
+  CHECK_THROWS_AS((void)tokenizer.token(-1), Error);
+  CHECK(tokenizer.decode({-5, 600, 100000}, false) == "<|begin_of_text|>");  // ids of no token are left out
+}
