@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# find_package(espalier) [COMPONENTS cpu npy]. Headers only, so the package files are independent of the architecture.
+# find_package(espalier) [COMPONENTS cpu npy cuda]. Headers only, so the package files are independent of the architecture.
 include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_DATADIR}/cmake/espalier")
 

@@ -3,6 +3,7 @@
 #
 #   espalier::espalier      everything that knows no device; needs only the standard library
 #   espalier::cpu           + backend/cpu*.hpp (Eigen, OpenMP, threads)
+#   espalier::cuda          + backend/cuda*.hpp (a CUDA toolkit): EspalierCuda.cmake
 #   espalier::npy           + io/npy.hpp and interop/ (xtensor, Eigen)
 #   espalier::precompiled   optional: the GEMM instantiated once, so that programs compile faster
 

@@ -8,6 +8,15 @@ if(NOT tool_sources)
   return()
 endif()
 
+# Either of two: with CUDA the engines for devices are compiled too.
+if(ESPALIER_WITH_CUDA)
+  list(FILTER tool_sources EXCLUDE REGEX "/without_cuda\\.cpp$")
+  file(GLOB device_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tools/*.cu")
+  list(APPEND tool_sources ${device_sources})
+else()
+  list(FILTER tool_sources EXCLUDE REGEX "/with_cuda\\.cpp$")
+endif()
+
 espalier_dependency(CLI11)
 add_executable(espalier_tool ${tool_sources})
 set_target_properties(espalier_tool PROPERTIES OUTPUT_NAME espalier RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}"
@@ -22,15 +31,18 @@ target_compile_definitions(espalier_tool PRIVATE
   "ESPALIER_DEMO_DIR=\"${PROJECT_SOURCE_DIR}/models/demo\""
   "ESPALIER_DEMO_INSTALLED=\"../${CMAKE_INSTALL_DATADIR}/espalier/demo\"")
 espalier_ours(espalier_tool)
+if(ESPALIER_WITH_CUDA)
+  espalier_for_devices(espalier_tool)
+endif()
 
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES CXX)
 if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" AND CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT ESPALIER_SANITIZE)
-  target_compile_options(espalier_tool PRIVATE
-    "$<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=3>" -D_GLIBCXX_ASSERTIONS
-    -fstack-protector-strong -fstack-clash-protection)
+  target_compile_definitions(espalier_tool PRIVATE _GLIBCXX_ASSERTIONS)
+  set(hardened "$<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=3>" -fstack-protector-strong -fstack-clash-protection)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    target_compile_options(espalier_tool PRIVATE -fcf-protection)
+    list(APPEND hardened -fcf-protection)
   endif()
+  target_compile_options(espalier_tool PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${hardened}>")
   target_link_options(espalier_tool PRIVATE "LINKER:-z,relro,-z,now,-z,noexecstack")
 endif()

@@ -3,6 +3,7 @@
 #
 # Leaves a configured build/<preset>, installing only what a probe finds missing. The first that works:
 #   1 all is there: nothing is installed, the network is not touched
+#     (what dependencies.json calls optional is tried for, and done without)
 #   2 apt, as root or with a sudo that asks no password
 #   3 apt without root, if a compiler is there: packages unpacked into .deps/ in this folder
 #   4 the pinned archives of dependencies.json, if a compiler and CMake are there
@@ -65,7 +66,9 @@ configure() { # the probe for headers is the configuration itself
     >build/configure.log 2>&1
 }
 
-ready() { compiler_works && tools_work && configure "$1"; }
+works() { compiler_works && tools_work && configure "$1"; }
+# Works, and no test is left out because its library is not there.
+ready() { works "$1" && ! grep -q 'is left out' build/configure.log; }
 
 packages() {
   echo g++ make cmake
@@ -172,9 +175,13 @@ prepare() {
     if [ "$JOBS" -lt 1 ]; then JOBS=1; fi
   fi
   if ready "$1"; then return 0; fi
-  if [ "${ESPALIER_NO_INSTALL:-0}" = 1 ]; then advise; fi
+  if [ "${ESPALIER_NO_INSTALL:-0}" = 1 ]; then
+    if works "$1"; then return 0; fi
+    advise
+  fi
   if apt_as_root && ready "$1"; then return 0; fi
   if apt_without_root && ready "$1"; then return 0; fi
+  if works "$1"; then return 0; fi
   if fetched "$1"; then return 0; fi
   advise
 }

@@ -157,7 +157,8 @@ TEST_CASE("elements are the oracle's") {
       for (Index j = 0; j < c.in; ++j) e.push_back(element(i, j));
     return e;
   };
-  const auto weight = espalier::detail::effective_weight(p);
+  Pass<Oracle<double>> pass(model.run.workspace, {});
+  const auto weight = espalier::detail::effective_weight(pass, p);
   const auto taylor = [&](double s, double eta, double factor, Power power) {
     auto w = weight;
     w.scale = s;

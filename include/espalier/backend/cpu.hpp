@@ -147,6 +147,10 @@ class Cpu {
   void download(const U* from, U* to, Index n) {
     std::copy_n(from, n, to);
   }
+  template <class F>
+  void record(F&& f) {
+    f();
+  }
 
  private:
   static constexpr Index kChunk = 4096;

@@ -3,6 +3,7 @@
 #include <complex>
 #include <cstddef>
 #include <cstring>
+#include <espalier/backend/one_lane.hpp>
 #include <espalier/core/dtype.hpp>
 #include <espalier/core/view.hpp>
 #include <memory>
@@ -53,21 +54,6 @@ class HostBuffer {
   Index size_ = 0;
 };
 
-/// Neighbouring numbers that are computed with at once: here, one.
-template <class T>
-struct OneLane {
-  T x;
-  template <class W>
-  static OneLane load(const W* p) {
-    return {widen<T>(*p)};
-  }
-  void store(T* p) const { *p = x; }
-  friend OneLane operator+(OneLane a, OneLane b) { return {a.x + b.x}; }
-  friend OneLane operator*(OneLane a, OneLane b) { return {a.x * b.x}; }
-  friend OneLane operator*(T a, OneLane b) { return {a * b.x}; }
-  friend OneLane abs(OneLane a) { return {a.x < T(0) ? -a.x : a.x}; }
-};
-
 /// A team of one: the host works on a row with a single thread. Sums run in 16 fixed lanes and a fixed tree, so that
 /// their bits depend neither on the vector width nor on the number of threads.
 struct HostTeam {
@@ -77,6 +63,12 @@ struct HostTeam {
   ESPALIER_FN void each(Index n, F f) const {
     ESPALIER_OMP(simd)
     for (Index i = 0; i < n; ++i) f(i);
+  }
+
+  /// f() by one member.
+  template <class F>
+  ESPALIER_FN void once(F f) const {
+    f();
   }
 
   template <class F>
@@ -161,7 +153,7 @@ struct HostTeam {
   template <class T, class V>
   void copy(View<T, 2> from, View<V, 2> to) const {
     for (Index i = 0; i < to.rows(); ++i)
-      for (Index j = 0; j < to.cols(); ++j) to(i, j) = j < from.cols() ? widen<V>(from(i, j)) : V(0);
+      for (Index j = 0; j < to.cols(); ++j) to(i, j) = j < from.cols() ? widen<V>(from(i, j)) : V(0.0f);
   }
 };
 

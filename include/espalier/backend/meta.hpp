@@ -43,6 +43,8 @@ struct Meta {
   void download(const U*, U* to, Index n) {
     for (Index i = 0; i < n; ++i) to[i] = U{};
   }
+  template <class F>
+  void record(F&&) {}
 };
 
 }  // namespace espalier::inline v0

@@ -13,6 +13,10 @@ struct AnyRowKernel {
   ESPALIER_FN void operator()(Team&, Index) const {}
 };
 
+struct AnyStep {
+  void operator()() const {}
+};
+
 /// Everything the library asks of a device: three types and a handful of verbs. Whoever writes these runs every module.
 ///
 ///   Weight      what frozen weights are stored in        (CPU: bf16 or fp32; CUDA training: bf16)
@@ -33,6 +37,7 @@ concept Backend =
       device.gemm(scale, x3, x3, scale, y3);    // one product per element of the first axis
       device.upload(to, from, n);               // host -> device
       device.download(from, to, n);             // device -> host, done when it returns
+      device.record(AnyStep{});                 // f() launches and multiplies only: a device may replay it as a whole
     };
 
 }  // namespace espalier::inline v0

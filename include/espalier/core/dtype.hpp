@@ -4,6 +4,7 @@
 #include <complex>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include <espalier/core/config.hpp>
 
@@ -70,5 +71,9 @@ template <class To>
 ESPALIER_FN To widen(BFloat16 x) {
   return To(static_cast<float>(x));
 }
+
+/// What is computed in where such numbers are stored.
+template <class T>
+using Wide = std::conditional_t<std::is_same_v<T, BFloat16>, float, T>;
 
 }  // namespace espalier::inline v0

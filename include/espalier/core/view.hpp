@@ -5,6 +5,9 @@
 
 namespace espalier::inline v0 {
 
+/// A side of a matrix. Of a weight, rows are outputs and columns are inputs.
+enum class Axis { rows, columns };
+
 /// A strided window on memory somebody else owns. Trivially copyable: kernels take it by value.
 template <class T, int Rank>
 struct View {

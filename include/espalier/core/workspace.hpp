@@ -51,8 +51,10 @@ class Workspace {
     if (at_.chunk == chunks_.size()) {
       Index total = kLeast;
       for (Index s : sizes_) total += s;
-      sizes_.push_back(std::max(bytes, total / 2));
-      chunks_.emplace_back(*device_, sizes_.back());
+      const Index size = std::max(bytes, total / 2);
+      sizes_.reserve(sizes_.size() + 1);  // both lists grow or, where the device has no room, neither
+      chunks_.emplace_back(*device_, size);
+      sizes_.push_back(size);
     }
     std::byte* p = chunks_[at_.chunk].data() + at_.top;
     at_.top += bytes, at_.used += bytes;

@@ -77,10 +77,8 @@ struct CausalAttention {
     const Index count = t0 + lanes < at.seq ? lanes : at.seq - t0;
     const auto out = at.part(y, first + t0, count, h);
     if (mask(g) == A(0) && seen(g) == A(0)) {
-      for (Index i = 0; i < count; ++i) {
-        team.each(d, [&](Index j) { out.row(i)[j] = T(0); });
-        lse(first + t0 + i, h) = A(0);
-      }
+      for (Index i = 0; i < count; ++i) team.each(d, [&](Index j) { out.row(i)[j] = T(0.0f); });
+      team.each(count, [&](Index l) { lse(first + t0 + l, h) = A(0); });
       return;
     }
     A* const memory = team.template scratch<A>(scratch_bytes());
@@ -115,7 +113,7 @@ struct CausalAttention {
     team.each(lanes, [&](Index l) { shrink[l] = mask(g) / total[l]; });
     for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { yt.row(j)[l] *= shrink[l]; });
     team.copy(View<const A, 2>(yt.cols(0, count).t()), out);
-    for (Index l = 0; l < count; ++l) lse(first + t0 + l, h) = scale * top[l] + log(total[l]);
+    team.each(count, [&](Index l) { lse(first + t0 + l, h) = scale * top[l] + log(total[l]); });
   }
 };
 

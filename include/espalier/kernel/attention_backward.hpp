@@ -21,7 +21,7 @@ struct CausalAttentionBackward {
 
   template <class Team>
   ESPALIER_FN void clear(Team& team, View<T, 2> x) const {
-    for (Index i = 0; i < x.rows(); ++i) team.each(x.cols(), [&](Index j) { x.row(i)[j] = T(0); });
+    for (Index i = 0; i < x.rows(); ++i) team.each(x.cols(), [&](Index j) { x.row(i)[j] = T(0.0f); });
   }
 };
 
@@ -45,7 +45,7 @@ struct AttentionBackwardQueries : CausalAttentionBackward<T, A> {
     const auto out = o.part(this->dq, first + t0, count, h);
     if (this->seen(g) == A(0)) {
       this->clear(team, out);
-      for (Index l = 0; l < count; ++l) this->delta(first + t0 + l, h) = A(0);
+      team.each(count, [&](Index l) { this->delta(first + t0 + l, h) = A(0); });
       return;
     }
     A* const memory = team.template scratch<A>(scratch_bytes());
@@ -54,8 +54,10 @@ struct AttentionBackwardQueries : CausalAttentionBackward<T, A> {
     A *const log_sum = dp.row(block), *const mean = log_sum + lanes;
     team.copy(o.part(this->q, first + t0, count, h).t(), qt);
     team.copy(o.part(this->dy, first + t0, count, h).t(), dyt);
-    for (Index l = 0; l < lanes; ++l) log_sum[l] = l < count ? this->lse(first + t0 + l, h) : A(0);
-    team.each(lanes, [&](Index l) { mean[l] = A(0); });
+    team.each(lanes, [&](Index l) {
+      log_sum[l] = l < count ? this->lse(first + t0 + l, h) : A(0);
+      mean[l] = A(0);
+    });
 
     // p and dp of the keys from s0, zero where a query does not see a key.
     const auto look = [&](Index s0, Index keys, auto weigh) {
@@ -74,7 +76,7 @@ struct AttentionBackwardQueries : CausalAttentionBackward<T, A> {
           return probability;
         });
     }
-    for (Index l = 0; l < count; ++l) this->delta(first + t0 + l, h) = mean[l];
+    team.each(count, [&](Index l) { this->delta(first + t0 + l, h) = mean[l]; });
     for (Index s0 = 0; s0 < last; s0 += block) {
       const Index keys = s0 + block < last ? block : last - s0;
       look(s0, keys, [&](A probability, A slope, Index l) { return probability * (slope - mean[l]); });

@@ -13,10 +13,12 @@ struct SquareSums {
   View<const A, 1> x;
   View<double, 1> partial;  // (chunks)
 
+  ESPALIER_FN Index width() const { return kChunk; }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     const Index first = i * kChunk, left = x.shape[0] - first, n = left < kChunk ? left : kChunk;
-    partial(i) = team.sum(n, [&](Index j) { return double(x(first + j)) * double(x(first + j)); });
+    const double sum = team.sum(n, [&](Index j) { return double(x(first + j)) * double(x(first + j)); });
+    team.once([&] { partial(i) = sum; });
   }
 };
 
@@ -27,14 +29,17 @@ struct ClipFactor {
   double most;  // 0: no clipping
   StepState* state;
 
+  ESPALIER_FN Index width() const { return partial.shape[0]; }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index) const {
     using std::sqrt;
     const double norm = sqrt(team.sum(partial.shape[0], [&](Index i) { return partial(i); }));
     const double factor = most / (norm + 1e-6);
     const bool finite = norm - norm == 0;
-    state->norm = norm;
-    state->clip = !finite ? -1.0 : most > 0 && factor < 1 ? factor : 1.0;
+    team.once([&] {
+      state->norm = norm;
+      state->clip = !finite ? -1.0 : most > 0 && factor < 1 ? factor : 1.0;
+    });
   }
 };
 

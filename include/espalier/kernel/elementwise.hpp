@@ -25,7 +25,7 @@ template <class T>
 struct Accumulate {
   const T* x;
   T* y;
-  ESPALIER_FN void operator()(Index i) const { y[i] += x[i]; }
+  ESPALIER_FN void operator()(Index i) const { y[i] = T(widen<Wide<T>>(y[i]) + widen<Wide<T>>(x[i])); }
 };
 
 // y(i, :) += bias, per row.
@@ -33,11 +33,13 @@ template <class T, class A>
 struct AddBias {
   View<const A, 1> bias;  // (cols)
   View<T, 2> y;           // (rows, cols)
+
+  ESPALIER_FN Index width() const { return y.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     T* const yi = y.row(i);
     const A* const b = bias.data;
-    team.each(y.cols(), [&](Index j) { yi[j] += T(b[j]); });
+    team.each(y.cols(), [&](Index j) { yi[j] = T(widen<A>(yi[j]) + b[j]); });
   }
 };
 

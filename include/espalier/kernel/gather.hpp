@@ -11,6 +11,8 @@ struct Embed {
   View<const W, 2> table;  // (vocab, width)
   const int* tokens;       // (rows)
   View<T, 2> y;            // (rows, width)
+
+  ESPALIER_FN Index width() const { return y.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     const W* const from = table.row(tokens[i]);
@@ -25,6 +27,8 @@ struct Gather {
   View<const T, 2> x;
   const int *rows, *columns;
   View<T, 2> y;
+
+  ESPALIER_FN Index width() const { return y.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     const Index from = rows ? rows[i] : i;

@@ -45,6 +45,25 @@ ESPALIER_FN A sigmoid(A x) {
   return A(1) / (A(1) + exp(-x));
 }
 
+/// tanh x = 1 − 2 / (1 + e^2x): saturates without overflow.
+template <class A>
+ESPALIER_FN A tanh(A x) {
+  return A(1) - A(2) / (A(1) + exp(x + x));
+}
+
+/// erf in whatever field the kernel runs.
+template <class A>
+ESPALIER_FN A erf(A x) {
+  using std::erf;
+  return erf(x);
+}
+/// Beside the real axis, to first order: what a derivative by complex step asks for.
+template <class T>
+std::complex<T> erf(std::complex<T> x) {
+  const T slope = T(1.1283791670955126) * std::exp(-x.real() * x.real());  // 2/√π e^−x²
+  return {std::erf(x.real()), slope * x.imag()};
+}
+
 /// The greater by its real part: what a maximum is in any field.
 template <class A>
 ESPALIER_FN A larger(A a, A b) {

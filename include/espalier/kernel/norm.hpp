@@ -14,6 +14,7 @@ struct RmsNorm {
   View<T, 2> y;        // (rows, width)
   View<A, 1> inverse;  // (rows)  1 / rms, kept for backward
 
+  ESPALIER_FN Index width() const { return x.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     using std::sqrt;
@@ -23,7 +24,7 @@ struct RmsNorm {
     const A squares = team.sum(x.cols(), [&](Index j) { return A(xi[j]) * A(xi[j]); });
     const A s = A(1) / sqrt(squares / A(double(x.cols())) + A(eps));
     team.each(x.cols(), [&](Index j) { yi[j] = T(g[j] * (A(xi[j]) * s)); });
-    inverse(i) = s;
+    team.once([&] { inverse(i) = s; });
   }
 };
 
@@ -35,6 +36,7 @@ struct RmsNormBackward {
   View<const T, 2> dy;             // (rows, width)
   View<T, 2> dx;                   // (rows, width)
 
+  ESPALIER_FN Index width() const { return x.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     const T *const xi = x.row(i), *const dyi = dy.row(i);
@@ -43,7 +45,7 @@ struct RmsNormBackward {
     const A s = inverse(i);
     const A dot = team.sum(x.cols(), [&](Index j) { return g[j] * A(dyi[j]) * A(xi[j]); });
     const A c = dot * s * s * s / A(double(x.cols()));
-    team.each(x.cols(), [&](Index j) { dxi[j] += T(s * g[j] * A(dyi[j]) - c * A(xi[j])); });
+    team.each(x.cols(), [&](Index j) { dxi[j] = T(A(dxi[j]) + (s * g[j] * A(dyi[j]) - c * A(xi[j]))); });
   }
 };
 

@@ -27,6 +27,7 @@ struct Rotate {
   double direction;
   View<T, 2> x;  // (rows, heads * width)
 
+  ESPALIER_FN Index width() const { return cosine.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     const Index half = cosine.cols(), t = i % cosine.rows();

@@ -12,6 +12,7 @@ struct SwiGlu {
   View<const A, 1> mask;      // (width)
   View<T, 2> h;               // (rows, width)
 
+  ESPALIER_FN Index width() const { return h.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     const T *const gi = gate.row(i), *const ui = up.row(i);
@@ -31,6 +32,7 @@ struct SwiGluBackward {
   View<const A, 1> mask;          // (width)
   View<T, 2> dgate, dup;          // (rows, width)
 
+  ESPALIER_FN Index width() const { return dh.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     const T *const gi = gate.row(i), *const ui = up.row(i), *const dhi = dh.row(i);

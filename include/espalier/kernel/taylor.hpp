@@ -79,10 +79,12 @@ struct ScoreRows {
   Element element;
   Index cols;
   View<A, 1> score;  // (rows)
+
+  ESPALIER_FN Index width() const { return cols; }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     const A sum = team.sum(cols, [&](Index j) { return element(i, j); });
-    team.each(1, [&](Index) { score(i) += sum; });
+    team.once([&] { score(i) += sum; });
   }
 };
 
@@ -95,13 +97,14 @@ struct ScoreColumns {
   Index rows;
   View<A, 1> score;  // (cols)
 
+  ESPALIER_FN Index width() const { return kBlock; }
   /// How many rows to launch.
   ESPALIER_FN Index blocks() const { return (score.shape[0] + kBlock - 1) / kBlock; }
+
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index n) const {
-    const Index first = n * kBlock, left = score.shape[0] - first, width = left < kBlock ? left : kBlock;
-    for (Index i = 0; i < rows; ++i)
-      team.each(width, [&](Index j) { score(first + j) += element(i, first + j); });
+    const Index first = n * kBlock, left = score.shape[0] - first, count = left < kBlock ? left : kBlock;
+    for (Index i = 0; i < rows; ++i) team.each(count, [&](Index j) { score(first + j) += element(i, first + j); });
   }
 };
 
@@ -113,12 +116,15 @@ struct SignedScore {
   View<const A, 1> bias;   // (width), or no data
   View<A, 1> score;        // (width)
 
+  ESPALIER_FN Index width() const { return kBlock; }
+  /// How many rows to launch.
   ESPALIER_FN Index blocks() const { return (score.shape[0] + kBlock - 1) / kBlock; }
+
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index n) const {
-    const Index first = n * kBlock, left = score.shape[0] - first, width = left < kBlock ? left : kBlock;
+    const Index first = n * kBlock, left = score.shape[0] - first, count = left < kBlock ? left : kBlock;
     for (Index t = 0; t < y.rows(); ++t)
-      team.each(width, [&](Index c) {
+      team.each(count, [&](Index c) {
         const Index i = first + c;
         score(i) += A(dy(t, i)) * (A(y(t, i)) - (bias ? bias(i) : A(0)));
       });

@@ -63,10 +63,11 @@ struct TaylorTiles {
 };
 
 // score(i) += Σ_j element(i, j): a team takes kBlock rows through all columns.
+// Column l of a panel adds to sum l mod kSums of its row, which must be its member's own.
 template <class W, class A>
 struct TaylorRows {
   using Tiles = TaylorTiles<W, A>;
-  static constexpr Index kBlock = 48;
+  static constexpr Index kBlock = 48, kMembers = Tiles::kSums;
   Tiles tiles;
 
   /// How many rows to launch.
@@ -96,7 +97,7 @@ struct TaylorRows {
     }
     for (Index i = 0; i < count; ++i) {
       const A sum = team.sum(Tiles::kSums, [&](Index l) { return sums.row(i)[l]; });
-      team.each(1, [&](Index) { tiles.score(first + i) += sum; });
+      team.once([&] { tiles.score(first + i) += sum; });
     }
   }
 };
@@ -109,6 +110,7 @@ struct TaylorColumns {
 
   /// Wide strips read W in longer pieces, narrow ones give every thread something to do.
   ESPALIER_FN Index strip() const { return tiles.score.shape[0] >= 2048 ? 256 : tiles.score.shape[0] >= 512 ? 64 : 32; }
+  ESPALIER_FN Index width() const { return strip(); }
   /// How many rows to launch.
   ESPALIER_FN Index blocks() const { return (tiles.score.shape[0] + strip() - 1) / strip(); }
   /// Scratch of a team, in bytes.

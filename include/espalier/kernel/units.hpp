@@ -7,18 +7,20 @@
 // From numbers per row or column to numbers per unit. A unit is what leaves the network together.
 namespace espalier::inline v0::kernel {
 
-// unit(u) = finish( Σ_j raw(u width + j), passes ), per unit.
+// unit(u) = finish( Σ_j raw(u part + j), passes ), per unit.
 template <class Finish, class A>
 struct UnitSums {
   Finish finish;
-  Index passes;           // backward passes that raw is the sum of
-  Index width;
-  View<const A, 1> raw;   // (units * width)
-  View<A, 1> unit;        // (units)
+  Index passes;          // backward passes that raw is the sum of
+  Index part;            // numbers of a unit
+  View<const A, 1> raw;  // (units * part)
+  View<A, 1> unit;       // (units)
+
+  ESPALIER_FN Index width() const { return part; }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index u) const {
-    const A sum = team.sum(width, [&](Index j) { return raw(u * width + j); });
-    team.each(1, [&](Index) { unit(u) = finish.finish(sum, passes); });
+    const A sum = team.sum(part, [&](Index j) { return raw(u * part + j); });
+    team.once([&] { unit(u) = finish.finish(sum, passes); });
   }
 };
 
@@ -30,6 +32,8 @@ struct AddNormalised {
   bool normalise;
   A eps;
   View<A, 1> total;  // (units)
+
+  ESPALIER_FN Index width() const { return x.shape[0]; }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index) const {
     using std::sqrt;
@@ -41,10 +45,8 @@ struct AddNormalised {
         const A v = seen(u);
         return v < A(0) ? -v : v;
       });
-      const A norm = top > A(0) ? top * sqrt(team.sum(x.shape[0], [&](Index u) {
-        const A v = seen(u) / top;
-        return v * v;
-      })) : A(0);
+      const auto share = [&](Index u) { return seen(u) / top * (seen(u) / top); };
+      const A norm = top > A(0) ? top * sqrt(team.sum(x.shape[0], share)) : A(0);
       factor = norm + eps > A(0) ? A(1) / (norm + eps) : A(1);
     }
     team.each(x.shape[0], [&](Index u) { total(u) += x(u) * factor; });
@@ -59,10 +61,12 @@ struct Smooth {
   A decay;
   View<A, 1> running;  // (units)
   int* bad;            // [0]: this time, [1]: times since it was last looked at
+
+  ESPALIER_FN Index width() const { return fresh.shape[0]; }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index) const {
     const int wrong = team.max(fresh.shape[0], [&](Index u) { return fresh(u) - fresh(u) == A(0) ? 0 : 1; });
-    team.each(1, [&](Index) { bad[0] = wrong, bad[1] += wrong; });
+    team.once([&] { bad[0] = wrong, bad[1] += wrong; });
     if (wrong) return;
     team.each(fresh.shape[0], [&](Index u) { running(u) = decay * running(u) + (A(1) - decay) * fresh(u); });
   }

@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Everything that needs a GPU, on a machine that has one and maybe no network: builds, runs the tests for devices (also
+# under compute-sanitizer where it works), compares the backends number by number, measures, and prints one table.
+#   scripts/gpu.sh [--deps FOLDER] [--build FOLDER] [--arch NN] [--quick]
+# FOLDER of --deps: what scripts/gather-dependencies.sh filled elsewhere. --quick: no sanitizer, no benchmark.
+set -u
+cd -- "$(dirname -- "$0")/.." || exit 1
+deps="" build=build/gpu arch="" quick=0
+while [ $# -gt 0 ]; do
+  case $1 in
+    --deps) deps=$(cd "$2" && pwd) || exit 2; shift 2 ;;
+    --build) build=$2; shift 2 ;;
+    --arch) arch=$2; shift 2 ;;
+    --quick) quick=1; shift ;;
+    *) echo "usage: scripts/gpu.sh [--deps FOLDER] [--build FOLDER] [--arch NN] [--quick]"; exit 2 ;;
+  esac
+done
+export PATH="$PATH:/usr/local/cuda/bin"
+mkdir -p "$build/logs"
+logs=$build/logs jobs=${JOBS:-$(nproc)}
+table=() failed=0
+row() { table+=("$(printf '%-34s %-9s %6s   %s' "$1" "$2" "$3" "$4")"); printf '%s\n' "${table[-1]}"; }
+
+attempt() { # attempt <name> <log> <seconds it may take> <command…>: a row of the table
+  local name=$1 log=$logs/$2 limit=$3 begun=$SECONDS status verdict
+  shift 3
+  timeout --kill-after=10 "$limit" "$@" >"$log" 2>&1
+  status=$?
+  case $status in
+    0) verdict=passed ;;
+    77) verdict=skipped ;;
+    124 | 137) verdict=TIMEOUT failed=$((failed + 1)) ;;
+    *) verdict=FAILED failed=$((failed + 1)) ;;
+  esac
+  row "$name" "$verdict" "$((SECONDS - begun)) s" "$(grep -v '^{' "$log" | tail -n 1 | cut -c1-90)"
+  [ $status = 0 ] || [ $status = 77 ] || tail -n 25 "$log" | sed 's/^/        /'
+  return $status
+}
+target() { cmake --build "$build" --target help 2>/dev/null | grep -qE "(^|[ .])$1(:|$| )"; }
+
+if [ -z "$arch" ]; then arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .); fi
+echo "device: $(nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader 2>/dev/null || echo none)   architecture: ${arch:-90}"
+
+generator=""
+if command -v ninja >/dev/null; then generator="-G Ninja"; fi
+attempt configure configure.log 300 cmake -S . -B "$build" $generator -DCMAKE_BUILD_TYPE=Release -DESPALIER_CUDA=ON \
+  -DESPALIER_CUDA_ARCHITECTURES="${arch:-90}" -DESPALIER_BUILD_EXAMPLES=OFF -DESPALIER_INSTALL=OFF -DESPALIER_FETCH=OFF \
+  -DESPALIER_NPY=OFF ${deps:+-DCMAKE_PREFIX_PATH="$deps"} || exit 1
+programs="test-cuda-backend test-cuda-kernels test-cuda-model benchmark-cuda-step espalier_tool"
+for parity in parity-cpu parity-cuda; do
+  if target "$parity"; then programs="$programs $parity"; fi
+done
+attempt build build.log 3000 cmake --build "$build" --parallel "$jobs" --target $programs || exit 1
+
+for name in backend kernels model; do
+  attempt "test $name" "test-$name.log" 900 "$build/bin/test-cuda-$name"
+done
+attempt "tool: doctor" doctor.log 60 "$build/espalier" doctor
+attempt "tool: demo in fp32" demo.log 900 "$build/espalier" demo --device cuda --weights fp32 --overwrite -o "$build/demo-out"
+
+if [ $quick = 0 ] && sanitizer=$(command -v compute-sanitizer); then
+  "$sanitizer" --error-exitcode 9 "$build/bin/test-cuda-backend" --test-case="*starts at zero*" >"$logs/sanitizer.log" 2>&1
+  if grep -q -e 'Device not supported' -e 'Failed to initialize' "$logs/sanitizer.log"; then
+    row compute-sanitizer absent "" "it does not work with this driver: $logs/sanitizer.log"
+  else
+    for tool in memcheck racecheck initcheck synccheck; do
+      for name in backend kernels; do
+        attempt "$tool $name" "$tool-$name.log" 1200 "$sanitizer" --tool "$tool" --error-exitcode 9 "$build/bin/test-cuda-$name" \
+          --test-case-exclude="*larger than the ring*,*there is not*,*beyond what a block*,*has the same bits*"
+      done
+    done
+  fi
+fi
+
+cpu=$(find "$build" -name parity-cpu -type f -perm -u+x 2>/dev/null | head -1)
+gpu=$(find "$build" -name parity-cuda -type f -perm -u+x 2>/dev/null | head -1)
+if [ -n "$cpu" ] && [ -n "$gpu" ]; then
+  attempt "parity: recorded on the CPU" parity-cpu.log 1200 "$cpu" --record "$build/parity.record" &&
+    attempt "parity: compared on the GPU" parity-cuda.log 1200 "$gpu" --compare "$build/parity.record"
+else
+  row parity absent "" "no parity-cpu and parity-cuda in this tree"
+fi
+
+if [ $quick = 0 ]; then
+  attempt "benchmark: this library" benchmark.log 900 "$build/benchmarks/benchmark-cuda-step"
+  if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+    for scores in "" --scores; do
+      attempt "benchmark: PyTorch ${scores#--}" "torch${scores#--}.log" 900 python3 benchmarks/peer_torch_cuda.py $scores
+    done
+  fi
+fi
+
+echo
+echo "== all of it, on $(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)"
+printf '%s\n' "${table[@]}"
+if [ $quick = 0 ]; then grep -h -e '^  product' -e '^  copies' -e '^step' "$logs/benchmark.log" 2>/dev/null; cat "$logs"/torch*.log 2>/dev/null | grep '^{'; fi
+echo "$failed failed; logs in $logs"
+[ $failed = 0 ]

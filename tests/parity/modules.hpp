@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Every module × {no adapter, adapter, adapter with dropout} × {no mask, mask, straight-through mask}: what forward gives,
+// and what backward adds.
+#include <espalier/adapter/frozen.hpp>
+#include <espalier/adapter/low_rank.hpp>
+#include <espalier/nn/block.hpp>
+#include <espalier/nn/language_head.hpp>
+
+#include "parity/case.hpp"
+
+namespace espalier::test::parity {
+
+/// Attention and blocks want angles: a module that makes its own.
+template <class Device, class Inner>
+struct Angled {
+  struct Activations {
+    typename Inner::Activations inner;
+    RotaryAngles<Device> angles;
+  };
+  using T = typename Device::Activation;
+  Inner inner;
+  Rotary<Device> rotary;
+
+  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
+    act.angles = rotary.angles(pass);
+    return inner.forward(pass, x, act.inner, act.angles);
+  }
+  void backward(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx) {
+    inner.backward(pass, dy, act.inner, dx, act.angles);
+  }
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    f("inner", self.inner);
+  }
+};
+
+/// Forward, then backward onto a dx that is not zero.
+template <class Device, class Make>
+void module_case(Judge& judge, const std::string& name, Shape shape, Index in, bool training, const Make& make, double weights = 0.5) {
+  using X = typename Device::Activation;
+  using A = typename Device::Accumulate;
+  run_case<Device>(judge, "modules/" + name, [&](Device& device, Thrice& thrice) {
+    auto subject = make(device);  // nvcc takes a line that begins with module. for another thing
+    ParameterArena<Device> arena;
+    arena.bind(device, [&](auto&& f) { for_each_parameter(subject, [&](const auto&, auto& p) { f(p); }); });
+    randomise(device, subject, 1, weights);
+    const StepState step{.seed = 7, .step = 3};
+    auto state = on_device(device, std::vector<StepState>{step});
+    Workspace<Device> workspace(device);
+    const auto x_host = activations<Device>(shape.tokens() * in, 91);
+    thrice([&](Outputs& out) {
+      device.for_each(arena.size(), kernel::Fill<A>{arena.grad(), A(0)});
+      Pass<Device> pass(workspace, shape, state.data(), training);
+      auto x = pass.matrix(shape.tokens(), in), dx = pass.matrix(shape.tokens(), in);
+      put(device, x, x_host);
+      put(device, dx, activations<Device>(dx.size(), 93, 0.1));
+      typename decltype(subject)::Activations act{};
+      const auto y = subject.forward(pass, x, act);
+      out.near(device, "y", y);
+      auto dy = pass.matrix(y.rows(), y.cols());
+      put(device, dy, activations<Device>(dy.size(), 92));
+      subject.backward(pass, View<const X, 2>(dy), act, dx);
+      out.near(device, "dx", dx);
+      for_each_parameter(subject, [&](const std::string& path, auto& p) { out.near(device, "gradient of " + path, p.grad); });
+    });
+  });
+}
+
+struct AdapterCase {
+  const char* name;
+  LowRankOptions options;
+  bool training;
+};
+inline std::vector<AdapterCase> adapter_cases() {
+  return {{"no adapter", {.targets = {"nothing"}}, false},
+          {"adapter", {.rank = 3, .alpha = 6}, false},
+          {"adapter with dropout", {.rank = 3, .alpha = 6, .dropout = 0.4}, true}};
+}
+struct MaskCase {
+  const char* name;
+  Index every;  // that many-th unit is off; 0: none
+  bool straight_through;
+};
+inline constexpr MaskCase kMasks[] = {{"no mask", 0, false}, {"mask", 2, false}, {"straight-through mask", 2, true}};
+
+template <class Device>
+void set_mask(Device& device, UnitMask<Device>& units, const MaskCase& mask) {
+  if (mask.every > 0) units.set(device, all_but_every(mask.every, units.units()), mask.straight_through);
+}
+
+template <class Device>
+void linear_modules(Judge& judge) {
+  module_case<Device>(judge, "RmsNorm", {2, 20}, 45, false, [](Device& device) { return RmsNorm<Device>(device, 45, 1e-3); });
+  module_case<Device>(judge, "Linear, frozen", {2, 20}, 45, false, [](Device& device) {
+    return Linear<Device, Frozen>(device, 45, 37, true, "p", {});
+  });
+  for (const AdapterCase& a : adapter_cases())
+    for (const bool bias : {false, true})
+      module_case<Device>(judge, format("Linear, {}{}", a.name, bias ? ", bias" : ""), {2, 20}, 45, a.training, [&](Device& device) {
+        return Linear<Device, LowRankAdapter>(device, 45, 37, bias, "p", a.options);
+      });
+}
+
+template <class Device>
+void attention_modules(Judge& judge) {
+  struct Heads {
+    const char* name;
+    AttentionOptions options;
+    Shape shape;
+  };
+  // Sequences below, across and beyond the tiles that attention works in.
+  const Heads heads[] = {
+      {"multi-head", {.hidden = 24, .heads = 4, .groups = 4, .head_dim = 6}, {2, 37}},
+      {"grouped-query, biased", {.hidden = 20, .heads = 4, .groups = 2, .head_dim = 10, .qkv_bias = true, .out_bias = true}, {1, 70}},
+      {"multi-query", {.hidden = 20, .heads = 3, .groups = 1, .head_dim = 8}, {3, 9}},
+      {"norms on q and k", {.hidden = 24, .heads = 4, .groups = 2, .head_dim = 6, .qk_norm = true}, {2, 33}}};
+  for (const Heads& h : heads)
+    for (const AdapterCase& a : adapter_cases())
+      for (const MaskCase& m : kMasks) {
+        if (m.every > 0 && h.options.groups < 2) continue;
+        if (a.training && m.every > 0) continue;
+        module_case<Device>(judge, format("Attention, {}, {}, {}", h.name, a.name, m.name), h.shape, h.options.hidden, a.training,
+                            [&](Device& device) {
+                              Attention<Device, LowRankAdapter> attention(device, h.options, "a", a.options);
+                              set_mask(device, attention.units, m);
+                              return Angled<Device, Attention<Device, LowRankAdapter>>{
+                                  std::move(attention), Rotary<Device>(device, h.options.head_dim, {})};
+                            });
+      }
+}
+
+template <class Device>
+void wide_modules(Judge& judge) {
+  for (const AdapterCase& a : adapter_cases())
+    for (const MaskCase& m : kMasks) {
+      module_case<Device>(judge, format("GatedFeedForward, {}, {}", a.name, m.name), {2, 20}, 24, a.training, [&](Device& device) {
+        GatedFeedForward<Device, LowRankAdapter> f(device, 24, 43, true, "f", a.options);
+        set_mask(device, f.units, m);
+        return f;
+      });
+      module_case<Device>(judge, format("DecoderBlock, {}, {}", a.name, m.name), {2, 20}, 24, a.training, [&](Device& device) {
+        const BlockOptions o{.attention = {.hidden = 24, .heads = 4, .groups = 2, .head_dim = 6},
+                             .feed_forward = 43,
+                             .feed_forward_bias = true};
+        DecoderBlock<Device, LowRankAdapter> block(device, o, "b", a.options);
+        set_mask(device, block.self_attn.units, m), set_mask(device, block.mlp.units, m);
+        return Angled<Device, DecoderBlock<Device, LowRankAdapter>>{std::move(block), Rotary<Device>(device, 6, {})};
+      }, kCalm);
+    }
+}
+
+template <class Device>
+void language_head(Judge& judge) {
+  using X = typename Device::Activation;
+  using W = typename Device::Weight;
+  using A = typename Device::Accumulate;
+  run_case<Device>(judge, "modules/language head", [](Device& device, Thrice& thrice) {
+    const Index tokens = 300, hidden = 24, vocab = 45;  // more tokens than exist as logits at one time
+    auto w = on_device(device, drawn<W>(vocab * hidden, 1));
+    std::vector<int> wanted;
+    for (Index t = 0; t < tokens; ++t) wanted.push_back(t % 7 == 3 ? kIgnore : int(t * 31 % vocab));
+    auto targets = on_device(device, wanted);
+    auto h = on_device(device, activations<Device>(tokens * hidden, 2, 1));
+    typename Device::template Buffer<X> dh(device, tokens * hidden);
+    typename Device::template Buffer<A> total(device, 1);
+    Workspace<Device> workspace(device);
+    thrice([&](Outputs& out) {
+      for (const bool backward : {false, true}) {
+        Pass<Device> pass(workspace, {1, tokens});
+        device.for_each(1, kernel::Fill<A>{total.data(), A(0)});
+        language_loss<Device>(pass, matrix<const X>(h.data(), tokens, hidden), matrix<const W>(w.data(), vocab, hidden),
+                              targets.data(), A(1.0 / 257), total.data(), backward ? matrix(dh.data(), tokens, hidden) : View<X, 2>{});
+        out.near(device, backward ? "loss" : "loss alone", vector(total.data(), 1));
+      }
+      out.near(device, "dh", matrix(dh.data(), tokens, hidden));
+    });
+  });
+}
+
+template <class Device>
+void modules(Judge& judge) {
+  linear_modules<Device>(judge);
+  attention_modules<Device>(judge);
+  wide_modules<Device>(judge);
+  language_head<Device>(judge);
+}
+
+}  // namespace espalier::test::parity

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <cstdint>
+#include <espalier/kernel/activation.hpp>
+#include <espalier/kernel/attention_backward.hpp>
+#include <espalier/kernel/clip.hpp>
+#include <espalier/kernel/dropout.hpp>
+#include <espalier/kernel/elementwise.hpp>
+#include <espalier/kernel/gather.hpp>
+#include <espalier/kernel/layer_norm.hpp>
+#include <espalier/kernel/loss.hpp>
+#include <espalier/kernel/norm.hpp>
+#include <espalier/kernel/output_mask.hpp>
+#include <espalier/kernel/position.hpp>
+#include <espalier/kernel/product.hpp>
+#include <espalier/kernel/rotary.hpp>
+#include <espalier/kernel/select.hpp>
+#include <espalier/kernel/swiglu.hpp>
+#include <espalier/kernel/taylor_tiles.hpp>
+#include <espalier/kernel/units.hpp>
+#include <limits>
+#include <vector>
+
+namespace espalier::test {
+
+/// Whether a kernel's arithmetic is exact on eighths, so that any order of its sums gives the same bits.
+enum class Sums { exact, rounded };
+
+/// Multiples of 1/8 in [-1, 1]: exact in every type.
+template <class T>
+std::vector<T> eighths(Index n, std::uint64_t seed) {
+  std::vector<T> x;
+  for (Index i = 0; i < n; ++i) {
+    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+    x.push_back(T(float(int((seed >> 33) % 17) - 8) / 8));
+  }
+  return x;
+}
+template <class T>
+View<const T, 2> in(const std::vector<T>& x, Index rows) {
+  return matrix(x.data(), rows, Index(x.size()) / rows);
+}
+template <class T>
+View<const T, 1> in(const std::vector<T>& x) {
+  return vector(x.data(), Index(x.size()));
+}
+template <class T>
+View<T, 2> out(std::vector<T>& x, Index rows) {
+  return matrix(x.data(), rows, Index(x.size()) / rows);
+}
+template <class T>
+View<T, 1> out(std::vector<T>& x) {
+  return vector(x.data(), Index(x.size()));
+}
+
+/// What a kernel has stored, as numbers.
+template <class T>
+std::vector<double> numbers_of(const std::vector<T>& x) {
+  return {x.begin(), x.end()};
+}
+inline std::vector<double> numbers_of(const std::vector<StepState>& x) { return {x[0].norm, x[0].clip}; }
+template <class A>
+std::vector<double> numbers_of(const std::vector<kernel::Threshold<A>>& x) {
+  return {double(x[0].key), double(x[0].among)};
+}
+
+template <class T, class A, class Launch>
+void row_kernels(Launch& launch) {
+  const Index rows = 5, width = 70;
+  const auto x = eighths<T>(rows * width, 1), dy = eighths<T>(rows * width, 2), up = eighths<T>(rows * width, 3);
+  const auto gain = eighths<A>(width, 4);
+  auto mask = std::vector<A>(std::size_t(width), A(1));
+  mask[3] = A(0);
+  const auto start = eighths<T>(rows * width, 5);
+
+  auto y = start;
+  launch("AddBias", Sums::exact, rows, kernel::AddBias<T, A>{in(gain), out(y, rows)}, y);
+
+  const auto bits = std::vector<A>{A(1), A(0), A(1), A(1), A(0)};  // of five units, twice in a row
+  y = start;
+  launch("MaskOutputs", Sums::exact, rows, kernel::MaskOutputs<T, A>{in(x, rows), in(bits), 7, out(y, rows)}, y);
+
+  const std::vector<int> tokens{4, 0, 2, 2, 1}, columns{69, 3, 3, 0, 17};
+  y = start;
+  launch("Embed", Sums::exact, rows, kernel::Embed<T, T>{in(x, rows), tokens.data(), out(y, rows)}, y);
+  y = start;
+  launch("EmbedWithPosition", Sums::exact, rows,
+         kernel::EmbedWithPosition<T, T>{in(x, rows), in(up, rows), tokens.data(), 3, out(y, rows)}, y);
+  std::vector<T> picked(25);
+  launch("Gather", Sums::exact, rows, kernel::Gather<T>{in(x, rows), tokens.data(), columns.data(), out(picked, rows)},
+         picked);
+
+  std::vector<StepState> state(1);  // memory of the heap, all of it: a device may share that
+  state[0].seed = 3, state[0].step = 2, state[0].clip = 0.5;
+  for (const bool add : {false, true}) {
+    y = start;
+    launch("Dropout", Sums::exact, rows,
+           kernel::Dropout<T>{in(x, rows), 0.5, 1, state.data(), nullptr, width, add, out(y, rows)}, y);
+  }
+
+  auto inverse = std::vector<A>(std::size_t(rows), A(9));
+  y = start;
+  launch("RmsNorm", Sums::rounded, rows, kernel::RmsNorm<T, A>{in(x, rows), in(gain), 1e-3, out(y, rows), out(inverse)},
+         y, inverse);
+  y = start;
+  launch("RmsNormBackward", Sums::rounded, rows,
+         kernel::RmsNormBackward<T, A>{in(x, rows), in(gain), in(inverse), in(dy, rows), out(y, rows)}, y);
+
+  const auto shift = eighths<A>(width, 8);
+  auto mean = inverse;
+  y = start;
+  launch("LayerNorm", Sums::rounded, rows,
+         kernel::LayerNorm<T, A>{in(x, rows), in(gain), in(shift), 1e-3, out(y, rows), out(mean), out(inverse)}, y,
+         mean, inverse);
+  y = start;
+  launch("LayerNormBackward", Sums::rounded, rows,
+         kernel::LayerNormBackward<T, A>{in(x, rows), in(gain), in(mean), in(inverse), in(dy, rows), out(y, rows)}, y);
+
+  y = start;
+  launch("Activate", Sums::rounded, rows, kernel::Activate<kernel::Gelu, T, A>{in(x, rows), in(mask), out(y, rows)}, y);
+  y = start;
+  launch("ActivateBackward", Sums::rounded, rows,
+         kernel::ActivateBackward<kernel::Gelu, T, A>{in(x, rows), in(dy, rows), in(mask), out(y, rows)}, y);
+
+  y = start;
+  launch("SwiGlu", Sums::rounded, rows, kernel::SwiGlu<T, A>{in(x, rows), in(up, rows), in(mask), out(y, rows)}, y);
+  auto dgate = start, dup = start;
+  launch(
+      "SwiGluBackward", Sums::rounded, rows,
+      kernel::SwiGluBackward<T, A>{in(x, rows), in(up, rows), in(dy, rows), in(mask), out(dgate, rows), out(dup, rows)},
+      dgate, dup);
+
+  const auto cosine = eighths<A>(3 * 7, 6), sine = eighths<A>(3 * 7, 7);  // 5 heads of 14, 3 positions
+  y = x;
+  launch("Rotate", Sums::exact, rows, kernel::Rotate<T, A>{in(cosine, 3), in(sine, 3), 5, -1, out(y, rows)}, y);
+
+  const std::vector<int> targets{4, kIgnore, 69, 0, 33};
+  auto loss = std::vector<A>(std::size_t(rows), A(9));
+  y = x;
+  launch("CrossEntropy", Sums::rounded, rows,
+         kernel::CrossEntropy<T, A>{out(y, rows), targets.data(), A(0.25f), out(loss)}, y, loss);
+  std::vector<A> total{A(1)};
+  launch("SumInto", Sums::exact, 1, kernel::SumInto<A>{in(gain), total.data()}, total);
+}
+
+template <class A, class Launch>
+void step_kernels(Launch& launch) {
+  const auto gradient = eighths<A>(5000, 11);
+  std::vector<double> partial(2);
+  launch("SquareSums", Sums::exact, 2, kernel::SquareSums<A>{in(gradient), out(partial)}, partial);
+  std::vector<StepState> state(1);
+  launch("ClipFactor", Sums::exact, 1, kernel::ClipFactor{in(partial), 0.5, state.data()}, state);
+}
+
+template <class T, class A, class Launch>
+void attention_kernels(Launch& launch) {
+  const kernel::HeadLayout layout{2, 70, 6, 3, 5};  // tiles of 32 and blocks of 64 that do not come out even
+  const Index tokens = layout.batch * layout.seq, wide = layout.heads * layout.width,
+              narrow = layout.groups * layout.width;
+  const auto q = eighths<T>(tokens * wide, 21), k = eighths<T>(tokens * narrow, 22),
+             v = eighths<T>(tokens * narrow, 23), dy = eighths<T>(tokens * wide, 24);
+  const std::vector<A> mask{A(1), A(0), A(0)}, seen{A(1), A(1), A(0)};  // the second is seen through by backward
+  auto y = eighths<T>(tokens * wide, 25), dq = y, dk = k, dv = v;
+  auto lse = std::vector<A>(std::size_t(tokens * layout.heads), A(9)), delta = lse;
+  const kernel::CausalAttention<T, A> forward{layout,   A(0.5f),  in(q, tokens),  in(k, tokens),   in(v, tokens),
+                                              in(mask), in(seen), out(y, tokens), out(lse, tokens)};
+  launch("CausalAttention", Sums::rounded, forward.rows(), forward, y, lse);
+  const auto kept = y;
+  const auto sums = lse;
+  const kernel::CausalAttentionBackward<T, A> common{
+      layout,          A(0.5f),         in(q, tokens),    in(k, tokens),     in(v, tokens),
+      in(mask),        in(seen),        in(kept, tokens), in(sums, tokens),  in(dy, tokens),
+      out(dq, tokens), out(dk, tokens), out(dv, tokens),  out(delta, tokens)};
+  const kernel::AttentionBackwardQueries<T, A> queries{common};
+  launch("AttentionBackwardQueries", Sums::rounded, queries.rows(), queries, dq, delta);
+  const kernel::AttentionBackwardKeys<T, A> keys{common};
+  launch("AttentionBackwardKeys", Sums::rounded, keys.rows(), keys, dk, dv);
+}
+
+/// A score's last word, as an importance has it.
+struct Mean {
+  template <class A>
+  ESPALIER_FN A finish(A sum, Index passes) const {
+    return sum / A(float(passes));
+  }
+};
+
+template <class T, class A, class Launch>
+void score_kernels(Launch& launch) {
+  const Index height = 53, width = 150, rank = 3;
+  const auto w = eighths<T>(height * width, 31);
+  const auto a = eighths<A>(rank * width, 32), b = eighths<A>(height * rank, 33), da = eighths<A>(rank * width, 34),
+             db = eighths<A>(height * rank, 35);
+  std::vector<StepState> state(1);
+  state[0].clip = 0.5;
+  for (const Power power : {Power::square, Power::abs}) {
+    const kernel::LowRankSum<T, A> weight{in(w, height), in(b, height), in(a, rank), A(2)};
+    const kernel::TaylorElement<T, A> element{weight, in(db, height), in(da, rank), A(0.25f),
+                                              A(1),   power,          state.data()};
+    auto by_row = eighths<A>(height, 36), by_column = eighths<A>(width, 37);
+    const kernel::ScoreRows<kernel::TaylorElement<T, A>, A> rows{element, width, out(by_row)};
+    launch("ScoreRows", Sums::exact, height, rows, by_row);
+    const kernel::ScoreColumns<kernel::TaylorElement<T, A>, A> columns{element, height, out(by_column)};
+    launch("ScoreColumns", Sums::exact, columns.blocks(), columns, by_column);
+    const kernel::TaylorRows<T, A> tiled_rows{{element, out(by_row)}};
+    launch("TaylorRows", Sums::exact, tiled_rows.blocks(), tiled_rows, by_row);
+    const kernel::TaylorColumns<T, A> tiled_columns{{element, out(by_column)}};
+    launch("TaylorColumns", Sums::exact, tiled_columns.blocks(), tiled_columns, by_column);
+  }
+  const auto y = eighths<T>(9 * width, 38), dy = eighths<T>(9 * width, 39);
+  const auto bias = eighths<A>(width, 40);
+  auto score = eighths<A>(width, 41);
+  const kernel::SignedScore<T, A> sum{in(y, 9), in(dy, 9), in(bias), out(score)};
+  launch("SignedScore", Sums::exact, sum.blocks(), sum, score);
+
+  const Index units = 40;
+  const auto raw = eighths<A>(units * 4, 42);
+  auto unit = std::vector<A>(std::size_t(units), A(9)), running = eighths<A>(units, 43);
+  launch("UnitSums", Sums::exact, units, kernel::UnitSums<Mean, A>{{}, 2, 4, in(raw), out(unit)}, unit);
+  auto alive = std::vector<A>(std::size_t(units), A(1));
+  alive[7] = A(0);
+  for (const bool normalise : {false, true}) {
+    auto sums = running;
+    launch("AddNormalised", Sums::rounded, 1,
+           kernel::AddNormalised<A>{in(unit), in(alive), normalise, A(0.125f), out(sums)}, sums);
+  }
+  for (const bool finite : {true, false}) {
+    auto fresh = unit, smooth = running;
+    if (!finite) fresh[33] = std::numeric_limits<A>::infinity();
+    std::vector<int> bad{7, 1};
+    launch("Smooth", Sums::exact, 1, kernel::Smooth<A>{in(fresh), A(0.5f), out(smooth), bad.data()}, smooth, bad);
+  }
+}
+
+template <class T, class A, class Launch>
+void product_kernels(Launch& launch) {
+  const auto a = eighths<T>(40 * 70, 51), b = eighths<T>(37 * 70, 52);
+  auto c = eighths<A>(40 * 37, 53);
+  auto d = eighths<T>(40 * 37, 54);
+  const kernel::Product<T, T, A, A> wide{A(2), in(a, 40), in(b, 37).t(), A(0.5f), out(c, 40)};
+  launch("Product", Sums::exact, wide.blocks(), wide, c);
+  const auto adapter = eighths<A>(37 * 70, 55);  // beside activations of another type
+  const kernel::Product<T, A, T, A> mixed{A(1), in(a, 40), in(adapter, 37).t(), A(0), out(d, 40)};
+  launch("Product", Sums::exact, mixed.blocks(), mixed, d);
+}
+
+template <class A, class Launch>
+void selection_kernels(Launch& launch) {
+  const Index n = 9000;  // three chunks, and seventeen values: nothing but ties
+  const auto scores = eighths<A>(n, 61);
+  const Index chunks = kernel::Chunks{n}.count();
+  std::vector<std::uint32_t> counts(std::size_t(chunks * kernel::DigitCounts<A>::kDigits));
+  std::vector<kernel::Threshold<A>> threshold(1);
+  std::vector<std::uint8_t> removed(std::size_t(n), 9);
+  for (int shift = 8 * int(sizeof(A)) - 8; shift >= 0; shift -= 8) {
+    launch("DigitCounts", Sums::exact, chunks,
+           kernel::DigitCounts<A>{in(scores), threshold.data(), shift, out(counts, chunks)}, counts);
+    launch("ChooseDigit", Sums::exact, 1, kernel::ChooseDigit<A>{in(counts, chunks), shift, 5000, threshold.data()},
+           threshold);
+  }
+  launch("RemoveLowest", Sums::exact, chunks,
+         kernel::RemoveLowest<A>{in(scores), threshold.data(), in(counts, chunks), out(removed)}, removed);
+}
+
+/// Every kernel that asks for a team, on inputs that reach its branches. Whoever adds one adds it here:
+///   launch(name, exact or rounded, rows, kernel, outputs...)
+/// T: what flows between modules, A: what sums are taken in.
+template <class T, class A, class Launch>
+void every_kernel(Launch& launch) {
+  row_kernels<T, A>(launch);
+  step_kernels<A>(launch);
+  attention_kernels<T, A>(launch);
+  score_kernels<T, A>(launch);
+  product_kernels<T, A>(launch);
+  selection_kernels<A>(launch);
+}
+
+}  // namespace espalier::test
