@@ -20,7 +20,7 @@ BEGIN {
   # A foreign library (as included) and the files that may name it.
   may["Eigen"]                         = "^include/espalier/(backend/cpu|interop/)|^(benchmarks|tests)/"
   may["xtensor|xtl"]                   = "^include/espalier/(interop/|io/npy)|^tests/"
-  may["thrust|cub|cuda.*|cublas.*|nccl.*"] = "^include/espalier/backend/(cuda|thrust)|^tests/(cuda|backend)/"
+  may["thrust|cub|cuda.*|cublas.*|nccl.*"] = "^include/espalier/backend/(cuda|thrust)|^tests/(cuda|backend|parity|support/thrust)"
   may["nlohmann"]                      = "^tests/"
   may["CLI"]                           = "^tools/"
   may["doctest"]                       = "^tests/"

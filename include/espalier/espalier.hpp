@@ -24,6 +24,7 @@
 #include <espalier/prune/mask.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <espalier/prune/schedule.hpp>
+#include <espalier/prune/select_lowest.hpp>
 #include <espalier/train/adamw.hpp>
 #include <espalier/train/checkpoint.hpp>
 #include <espalier/train/clip.hpp>

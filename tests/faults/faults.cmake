@@ -60,14 +60,14 @@ plant([[adapter/low_rank.hpp]] [[dx overwritten instead of added to]]
       [[gemm(T(1), dzc, a.value, T(1), dx)]]
       [[gemm(T(1), dzc, a.value, T(0), dx)]])
 plant([[nn/linear.hpp]] [[sign of dy W]]
-      [[if (dx) pass.device.gemm(A(1), dy, View<const W, 2>(weight.view()), A(1), dx);]]
-      [[if (dx) pass.device.gemm(A(-1), dy, View<const W, 2>(weight.view()), A(1), dx);]])
+      [[if (dx) pass.device.gemm(A(1), dh, View<const W, 2>(weight.view()), A(1), dx);]]
+      [[if (dx) pass.device.gemm(A(-1), dh, View<const W, 2>(weight.view()), A(1), dx);]])
 plant([[kernel/norm.hpp]] [[a power of 1/rms too few]]
       [[const A c = dot * s * s * s /]]
       [[const A c = dot * s * s /]])
 plant([[kernel/norm.hpp]] [[sign of the projection term]]
-      [[T(s * g[j] * A(dyi[j]) - c * A(xi[j]))]]
-      [[T(s * g[j] * A(dyi[j]) + c * A(xi[j]))]])
+      [[(s * g[j] * A(dyi[j]) - c * A(xi[j]))]]
+      [[(s * g[j] * A(dyi[j]) + c * A(xi[j]))]])
 plant([[kernel/rotary.hpp]] [[rotation not undone in backward]]
       [[s = sines[j] * sign, u]]
       [[s = sines[j], u]])
@@ -78,14 +78,14 @@ plant([[kernel/swiglu.hpp]] [[missing sigmoid in dup]]
       [[dui[j] = T(d * g * s);]]
       [[dui[j] = T(d * g);]])
 plant([[nn/feed_forward.hpp]] [[wrong gradient handed on]]
-      [[up_proj.backward(scratch, dup, act.up, dx);]]
-      [[up_proj.backward(scratch, dgate, act.up, dx);]])
+      [[up_proj.backward(scratch, dup, act.up, dx, units.outputs(1));]]
+      [[up_proj.backward(scratch, dgate, act.up, dx, units.outputs(1));]])
 plant([[nn/attention.hpp]] [[keys rotated the wrong way]]
       [[rotate(pass, angles, -1, groups(), dK);]]
       [[rotate(pass, angles, +1, groups(), dK);]])
 plant([[nn/attention.hpp]] [[values take the keys' gradient]]
-      [[v_proj.backward(scratch, dV, act.v, dx);]]
-      [[v_proj.backward(scratch, dK, act.v, dx);]])
+      [[v_proj.backward(scratch, dV, act.v, dx, kv_mask());]]
+      [[v_proj.backward(scratch, dK, act.v, dx, kv_mask());]])
 plant([[kernel/attention_backward.hpp]] [[keys forget the mean of softmax]]
       [[slope = probability * (slope - this->delta(first + t0 + i, h));]]
       [[slope = probability * slope;]])
@@ -99,8 +99,8 @@ plant([[nn/block.hpp]] [[residual branch forgotten]]
       [[pass.device.for_each(dx.size(), kernel::Accumulate<T>{da.data, dx.data});]]
       [[(void)0;]])
 plant([[kernel/dropout.hpp]] [[backward of dropout without its scale]]
-      [[const T scale = T(float(1 / (1 - p)));]]
-      [[const T scale = add ? T(1) : T(float(1 / (1 - p)));]])
+      [[const A scale = A(float(1 / (1 - p)));]]
+      [[const A scale = add ? A(1) : A(float(1 / (1 - p)));]])
 
 message("${caught} faults caught, ${missed} missed")
 if(missed GREATER 0 OR caught LESS 10)

@@ -49,6 +49,9 @@ SMALL = dict(vocab_size=48, hidden_size=24, intermediate_size=40, num_hidden_lay
              num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2,
              pad_token_id=None, tie_word_embeddings=False)
 
+GPT2_LINEAR = ["c_attn", "c_proj", "c_fc"]
+SMALL_GPT2 = dict(vocab_size=48, n_embd=24, n_layer=2, n_head=4, n_positions=16, bos_token_id=1, eos_token_id=2)
+
 
 def rope(kind="default", theta=10000.0, **more):
     return {"rope_type": kind, "rope_theta": theta, **more}
@@ -75,6 +78,10 @@ CASES = {
     "mistral": ("mistral", dict(sliding_window=None), {}),
     "qwen2": ("qwen2", dict(rope_parameters=rope(theta=1000000.0)), {}),
     "qwen3": ("qwen3", dict(head_dim=8, rope_parameters=rope(theta=1000000.0)), dict(base_grad=True)),
+    "gpt2": ("gpt2", {}, {}),
+    "gpt2-odd": ("gpt2", dict(n_head=3, n_inner=35, activation_function="gelu", scale_attn_by_inverse_layer_idx=True),
+                 dict(targets=["c_attn"], dtype=torch.bfloat16)),
+    "gpt2-bare": ("gpt2", dict(scale_attn_weights=False, activation_function="relu"), dict(bare=True)),
 }
 
 
@@ -102,7 +109,7 @@ def randomise(model, generator):
                 p.copy_(0.3 * noise)
             elif p.dim() == 1:
                 p.copy_(1.0 + 0.3 * noise)
-            elif "embed_tokens" in name:
+            elif "embed_tokens" in name or ".wte" in name or ".wpe" in name:
                 p.copy_(0.8 * noise)
             else:
                 p.copy_(1.2 * noise / p.shape[1] ** 0.5)
@@ -119,6 +126,15 @@ def write_v4_config(directory):
     config["transformers_version"] = "4.45.0"
     config["pretraining_tp"] = 1
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def write_bare(directory):
+    """As the first published checkpoints are: names without "transformer.", and the causal masks stored."""
+    path = directory / "model.safetensors"
+    tensors = {k.removeprefix("transformer."): v for k, v in load_file(path).items()}
+    tensors["h.0.attn.bias"] = np.tril(np.ones((1, 1, 16, 16), np.float32))
+    tensors["h.0.attn.masked_bias"] = np.array(-1e4, np.float32)
+    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def load_base(directory, double):
@@ -148,13 +164,15 @@ def make(out, index, name):
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
 
-    config = transformers.AutoConfig.for_model(kind, **{**SMALL, **changes})
+    config = transformers.AutoConfig.for_model(kind, **{**(SMALL_GPT2 if kind == "gpt2" else SMALL), **changes})
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     randomise(model, generator)
     model = model.to(options.get("dtype", torch.float32))
     model.save_pretrained(directory, **({"max_shard_size": options["shard"]} if "shard" in options else {}))
     if options.get("v4"):
         write_v4_config(directory)
+    if options.get("bare"):
+        write_bare(directory)
 
     time = options.get("time", 7)
     ids = torch.randint(0, config.vocab_size, (2, time), generator=generator)
@@ -166,7 +184,8 @@ def make(out, index, name):
     golden["logits"], golden["loss"] = evaluate(narrow, ids, labels, False)
     golden["logits64"], golden["loss64"] = evaluate(wide, ids, labels, True)
 
-    lora = peft.LoraConfig(r=4, lora_alpha=8, target_modules=options.get("targets", ALL_LINEAR), lora_dropout=0.0,
+    targets = options.get("targets", GPT2_LINEAR if kind == "gpt2" else ALL_LINEAR)
+    lora = peft.LoraConfig(r=4, lora_alpha=8, target_modules=targets, lora_dropout=0.0, fan_in_fan_out=kind == "gpt2",
                            use_rslora=options.get("rslora", False), task_type="CAUSAL_LM")
     adapted = peft.get_peft_model(narrow, lora)
     with torch.no_grad():

@@ -47,6 +47,10 @@ struct Oracle {
   void download(const U* from, U* to, Index n) {
     std::copy_n(from, n, to);
   }
+  template <class F>
+  void record(F&& f) {
+    f();
+  }
 };
 
 }  // namespace espalier::test

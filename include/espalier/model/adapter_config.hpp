@@ -135,7 +135,8 @@ class AdapterConfig {
     constexpr std::string_view read[] = {"peft_type", "r", "lora_alpha", "lora_dropout", "use_rslora", "base_model_name_or_path",
                                          "target_modules", "exclude_modules", "layers_to_transform", "rank_pattern", "alpha_pattern"};
     constexpr std::string_view harmless[] = {"peft_version", "task_type", "revision", "inference_mode", "auto_mapping",
-                                             "megatron_core", "qalora_group_size", "runtime_config", "ensure_weight_tying"};
+                                             "megatron_core", "qalora_group_size", "runtime_config", "ensure_weight_tying",
+                                             "fan_in_fan_out"};  // how the base model's files lie: PEFT corrects it, too
     for (const auto& [name, value] : in.object().members()) {
       const std::string& key = name;  // clang 14 captures no structured bindings
       const auto among = [&](const auto& keys) { return std::find(std::begin(keys), std::end(keys), key) != std::end(keys); };

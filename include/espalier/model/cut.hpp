@@ -10,13 +10,12 @@
 
 namespace espalier::inline v0 {
 
-/// One side of a tensor as it is written: these rows (or columns), then zeros up to `width`.
+/// One side of a tensor as it is written: these rows (or columns), zeros where it says −1.
 struct CutSide {
-  std::vector<Index> kept;  ///< ascending
-  Index width = 0;
-  bool whole = true;        ///< nothing leaves and nothing is added: kept is not used
+  std::vector<Index> from;
+  bool whole = true;  ///< nothing leaves and nothing is added: from is not used
 
-  Index size(Index all) const { return whole ? all : width; }
+  Index size(Index all) const { return whole ? all : Index(from.size()); }
 };
 struct TensorCut {
   CutSide rows, columns;
@@ -71,14 +70,18 @@ class CutPlan {
       const auto& alive = group.mask->alive();
       const Index width = kinds_.at(group.kind).most;
       if (!group.mask->masked() && width == Index(alive.size())) return;
-      for (const auto& slice : group.slices) {
-        TensorCut& cut = all[slice.projection];
-        CutSide& side = slice.axis == Axis::rows ? cut.rows : cut.columns;
-        side.whole = false, side.width = width * slice.width;
-        for (std::size_t u = 0; u < alive.size(); ++u) {
-          for (Index i = 0; alive[u] && i < slice.width; ++i) side.kept.push_back(Index(u) * slice.width + i);
+      group.for_each_side([&](auto& projection, Axis axis, const auto& slices) {
+        TensorCut& cut = all[&projection];
+        CutSide& side = axis == Axis::rows ? cut.rows : cut.columns;
+        side.whole = false;
+        for (const auto& slice : slices) {
+          const std::size_t end = side.from.size() + std::size_t(width * slice.width);
+          for (std::size_t u = 0; u < alive.size(); ++u) {
+            for (Index i = 0; alive[u] && i < slice.width; ++i) side.from.push_back(slice.at(Index(u), group.units()) + i);
+          }
+          side.from.resize(end, -1);
         }
-      }
+      });
     });
     return all;
   }

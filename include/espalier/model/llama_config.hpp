@@ -5,6 +5,7 @@
 #include <espalier/model/config_reader.hpp>
 #include <espalier/model/llama.hpp>
 #include <espalier/model/rotary_config.hpp>
+#include <espalier/model/stored_dtype.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -118,23 +119,6 @@ inline LlamaConfig read_llama_config(const json::Value& object, const std::strin
     if (config.given(key)) config.expect(config.find(key)->size() == 0 && !config.find(key)->is_string(), key, "leave it out");
   }
   return c;
-}
-
-/// The dtype that a config.json names, in either spelling ("torch_dtype" or "dtype"; "torch.bfloat16" or "bfloat16").
-inline std::optional<Dtype> read_stored_dtype(const json::Value& object, const std::string& source = "config.json") {
-  const ConfigReader config(object, source);
-  std::string name = config.text("dtype", config.text("torch_dtype", ""));
-  if (name.starts_with("torch.")) name.erase(0, 6);
-  if (name.empty() || name == "auto") return std::nullopt;
-  if (name == "float32") return Dtype::f32;
-  if (name == "bfloat16") return Dtype::bf16;
-  if (name == "float16") return Dtype::f16;
-  if (name == "float64") return Dtype::f64;
-  config.refuse("dtype is {}, which is not supported: float32, bfloat16, float16 and float64 are", printable(name));
-}
-
-constexpr std::string_view torch_name(Dtype dtype) {
-  return dtype == Dtype::bf16 ? "bfloat16" : dtype == Dtype::f16 ? "float16" : dtype == Dtype::f64 ? "float64" : "float32";
 }
 
 /// LlamaConfig → config.json. Starts from `object`, where the model came from, so that what is not understood survives;

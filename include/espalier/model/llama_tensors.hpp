@@ -7,28 +7,27 @@
 namespace espalier::inline v0 {
 
 /// f(name, shape) for every tensor that a checkpoint of this configuration holds, without building the model: files are
-/// checked, and models counted, before any memory is taken. Layers may differ: `layer(l)` is the configuration of layer l.
-template <class LayerConfig, class F>
-void for_each_llama_tensor(const LlamaConfig& c, LayerConfig&& layer, F&& f) {
+/// checked, and models counted, before any memory is taken.
+template <class F>
+void for_each_llama_tensor(const LlamaConfig& c, F&& f) {
   using Extents = std::vector<Index>;
   const Index d = c.hidden;
   f(std::string("model.embed_tokens.weight"), Extents{c.vocab, d});
   for (Index l = 0; l < c.layers; ++l) {
-    const LlamaConfig& here = layer(l);
     const std::string at = "model.layers." + std::to_string(l) + ".";
     const auto linear = [&](const char* name, Index out, Index in, bool bias) {
       f(at + name + ".weight", Extents{out, in});
       if (bias) f(at + name + ".bias", Extents{out});
     };
-    const Index q = here.heads * here.head_dim, kv = here.groups * here.head_dim, ff = here.feed_forward;
+    const Index q = c.heads * c.head_dim, kv = c.groups * c.head_dim, ff = c.feed_forward;
     f(at + "input_layernorm.weight", Extents{d});
     linear("self_attn.q_proj", q, d, c.qkv_bias);
     linear("self_attn.k_proj", kv, d, c.qkv_bias);
     linear("self_attn.v_proj", kv, d, c.qkv_bias);
     linear("self_attn.o_proj", d, q, c.out_bias);
     if (c.qk_norm) {
-      f(at + "self_attn.q_norm.weight", Extents{here.head_dim});
-      f(at + "self_attn.k_norm.weight", Extents{here.head_dim});
+      f(at + "self_attn.q_norm.weight", Extents{c.head_dim});
+      f(at + "self_attn.k_norm.weight", Extents{c.head_dim});
     }
     f(at + "post_attention_layernorm.weight", Extents{d});
     linear("mlp.gate_proj", ff, d, c.feed_forward_bias);
@@ -37,10 +36,6 @@ void for_each_llama_tensor(const LlamaConfig& c, LayerConfig&& layer, F&& f) {
   }
   f(std::string("model.norm.weight"), Extents{d});
   if (!c.tied) f(std::string("lm_head.weight"), Extents{c.vocab, d});
-}
-template <class F>
-void for_each_llama_tensor(const LlamaConfig& c, F&& f) {
-  for_each_llama_tensor(c, [&](Index) -> const LlamaConfig& { return c; }, f);
 }
 
 /// Numbers in the base model.

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <espalier/io/checkpoint_files.hpp>
 #include <espalier/io/json_file.hpp>
-#include <espalier/model/llama_config.hpp>
-#include <espalier/model/llama_tensors.hpp>
+#include <espalier/model/families.hpp>
 #include <espalier/adapter/initialise.hpp>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,16 +23,12 @@ inline std::string shown_shape(const std::vector<Index>& shape) {
   return text + "]";
 }
 
-/// Tensors that old files carry and nobody reads.
-inline bool is_leftover(std::string_view name) { return name.ends_with(".rotary_emb.inv_freq"); }
-
 inline bool is_number(Dtype dtype) {
   return dtype == Dtype::f32 || dtype == Dtype::bf16 || dtype == Dtype::f16 || dtype == Dtype::f64;
 }
 
 /// Some checkpoints of a tied model hold the head as well. That is fine as long as it is the embedding.
-inline void check_tied_head(const TensorFiles& files) {
-  const std::string_view head = "lm_head.weight", embedding = "model.embed_tokens.weight";
+inline void check_tied_head(const TensorFiles& files, std::string_view head, std::string_view embedding) {
   if (!files.contains(head)) return;
   const TensorInfo &a = files.info(head), &b = files.info(embedding);
   bool same = a.dtype == b.dtype && a.shape == b.shape;
@@ -44,19 +40,31 @@ inline void check_tied_head(const TensorFiles& files) {
     same = std::equal(x.begin(), x.begin() + std::ptrdiff_t(n), y.begin());
   }
   if (!same) {
-    fail(Errc::bad_input, "{}: config.json says tie_word_embeddings, but lm_head.weight is not model.embed_tokens.weight\n"
-         "  hint: set tie_word_embeddings to false if the head is meant", files.directory());
+    fail(Errc::bad_input, "{}: config.json says tie_word_embeddings, but {} is not {}\n"
+         "  hint: set tie_word_embeddings to false if the head is meant", files.directory(), head, embedding);
   }
 }
 
+/// What the files call a tensor: some were saved without the prefix of everything but the head.
+template <class Config>
+std::string stored_name(const TensorFiles& files, const std::string& name) {
+  constexpr std::string_view prefix = StoredModel<Config>::kPrefix;
+  if (prefix.empty() || !name.starts_with(prefix) || files.contains(StoredModel<Config>::kEmbedding)) return name;
+  const std::string_view bare = StoredModel<Config>::kEmbedding.substr(prefix.size());
+  return files.contains(bare) ? name.substr(prefix.size()) : name;
+}
+
 /// Every tensor that the configuration asks for is there in its shape, and nothing else is. Takes no memory for weights.
-inline void check_llama_tensors(const LlamaConfig& config, const TensorFiles& files) {
+template <class Config>
+void check_tensors(const Config& config, const TensorFiles& files) {
+  using Stored = StoredModel<Config>;
   std::vector<std::string> expected;
-  for_each_llama_tensor(config, [&](const std::string& name, const std::vector<Index>& shape) {
+  Stored::tensors(config, [&](const std::string& full, const std::vector<Index>& shape) {
+    const std::string name = stored_name<Config>(files, full);
     if (!files.contains(name)) {
       const bool bare = files.contains("embed_tokens.weight");
       fail(Errc::bad_input, "{}: tensor {} is missing\n  hint: {}", files.directory(), name,
-           name == "lm_head.weight" ? "config.json says tie_word_embeddings false; is that right?"
+           name == Stored::kHead ? "config.json says tie_word_embeddings false; is that right?"
            : bare ? "this is a model without its language head (names lack the prefix 'model.'): save it as ...ForCausalLM"
                   : "config.json asks for it; do the two files belong together?");
     }
@@ -74,25 +82,42 @@ inline void check_llama_tensors(const LlamaConfig& config, const TensorFiles& fi
   });
   std::sort(expected.begin(), expected.end());
   for (const std::string& name : files.names()) {
-    if (std::binary_search(expected.begin(), expected.end(), name) || is_leftover(name)) continue;
-    if (config.tied && name == "lm_head.weight") continue;
+    if (std::binary_search(expected.begin(), expected.end(), name) || Stored::leftover(name)) continue;
+    if (config.tied && name == Stored::kHead) continue;
     fail(Errc::bad_input, "{}: there is a tensor {}, which config.json does not account for\n  hint: a bias or a norm that "
          "is not read would change the function, so it is not ignored", files.directory(), printable(name));
   }
-  if (config.tied) check_tied_head(files);
+  if (config.tied) check_tied_head(files, Stored::kHead, stored_name<Config>(files, std::string(Stored::kEmbedding)));
 }
 
-/// Numbers of a file on their way to a device, through one buffer of the tensor's size.
+template <class T>
+std::vector<T> transposed(const std::vector<T>& x, Index rows, Index cols) {
+  std::vector<T> y(x.size());
+  for (Index i = 0; i < rows; ++i)
+    for (Index j = 0; j < cols; ++j) y[std::size_t(j * rows + i)] = x[std::size_t(i * cols + j)];
+  return y;
+}
+
+/// Numbers of a file on their way to a device, through one buffer of the tensor's size. flip: the file holds columns as
+/// rows.
 template <class Device, class T, int Rank>
-void read_tensor(Device& device, const TensorFiles& files, const std::string& name, Tensor<Device, T, Rank>& tensor) {
+void read_tensor(Device& device, const TensorFiles& files, const std::string& name, Tensor<Device, T, Rank>& tensor,
+                 bool flip = false) {
+  const auto upright = [&](auto numbers) {
+    if constexpr (Rank == 2)
+      if (flip) return transposed(numbers, tensor.shape(1), tensor.shape(0));
+    return numbers;
+  };
   const auto n = static_cast<std::size_t>(tensor.size());
   if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, BFloat16> || std::is_same_v<T, Half>) {
     std::vector<T> numbers(n);
     files.read_numbers(name, std::span(numbers));
+    numbers = upright(std::move(numbers));
     device.upload(tensor.view().data, numbers.data(), tensor.size());
   } else {  // fields of the tests
     std::vector<double> numbers(n);
     files.read_numbers(name, std::span(numbers));
+    numbers = upright(std::move(numbers));
     const std::vector<T> wide(numbers.begin(), numbers.end());
     device.upload(tensor.view().data, wide.data(), tensor.size());
   }
@@ -102,15 +127,22 @@ void read_tensor(Device& device, const TensorFiles& files, const std::string& na
 
 /// What is known of a model directory before its weights are read: config.json and the headers of the weights, the one
 /// held against the other.
+template <class Config = LlamaConfig>
 struct ModelFiles {
   explicit ModelFiles(const std::string& directory) : source(described(directory)), config(configured(source)), tensors(directory) {
-    detail::check_llama_tensors(config, tensors);
-    for (const std::string& name : tensors.names()) source.dtypes.emplace_back(name, tensors.info(name).dtype);
+    detail::check_tensors(config, tensors);
+    StoredModel<Config>::tensors(config, [&](const std::string& name, const std::vector<Index>&) {
+      source.dtypes.emplace_back(name, tensors.info(stored(name)).dtype);
+    });
+    std::sort(source.dtypes.begin(), source.dtypes.end());
     for (const SafetensorsFile& file : tensors.files()) source.files.push_back(file.path());
   }
 
+  /// What the files call a tensor.
+  std::string stored(const std::string& name) const { return detail::stored_name<Config>(tensors, name); }
+
   ModelSource source;
-  LlamaConfig config;
+  Config config;
   TensorFiles tensors;
 
  private:
@@ -127,10 +159,10 @@ struct ModelFiles {
     source.config = json::read_file(io::resolve_inside(directory, "config.json"), std::uint64_t{16} << 20);
     return source;
   }
-  static LlamaConfig configured(const ModelSource& source) {
+  static Config configured(const ModelSource& source) {
     const std::string path = io::join(source.directory, "config.json");
     read_stored_dtype(source.config, path);
-    return read_llama_config(source.config, path);
+    return StoredModel<Config>::read(source.config, path);
   }
 };
 
@@ -141,10 +173,14 @@ struct ModelFiles {
 template <class Model>
 Model load(typename Model::DeviceType& device, const std::string& directory,
            const typename Model::AdapterOptions& adapter = {}, std::uint64_t seed = 0) {
-  const ModelFiles files(directory);
+  const ModelFiles<typename Model::Config> files(directory);
   Model model(device, files.config, adapter);
+  std::set<std::string> flipped;
+  for_each_projection(model, [&](const std::string& path, auto& p) {
+    if (p.transposed) flipped.insert(path + ".weight");
+  });
   for_each_tensor(model, [&](const std::string& name, auto& tensor) {
-    detail::read_tensor(device, files.tensors, name, tensor);
+    detail::read_tensor(device, files.tensors, files.stored(name), tensor, flipped.count(name) != 0);
   });
   model.source = files.source;
   initialise(model, seed);

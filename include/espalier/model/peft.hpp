@@ -30,6 +30,16 @@ namespace detail {
 
 inline constexpr std::string_view kPeftPrefix = "base_model.model.";
 
+/// PEFT's low-rank adapters stand beside the weight.
+template <class Model>
+void require_peft_kind(const std::string& directory) {
+  if constexpr (requires(typename Model::Projection& p) { p.adapter.a; }) {
+    if (decltype(Model::Projection::adapter)::kInput == Axis::rows) {
+      fail(Errc::unsupported, "{}: PEFT has no sequential adapters: merge them and save the model, or use checkpoints", directory);
+    }
+  }
+}
+
 /// The shortest names that mean exactly the active projections: "q_proj" when every q_proj is one, else whole paths.
 inline std::vector<std::string> target_names(const std::map<std::string, bool>& active) {
   const auto last = [](const std::string& path) { return path.substr(path.rfind('.') + 1); };
@@ -48,13 +58,16 @@ inline std::vector<std::string> target_names(const std::map<std::string, bool>& 
 template <class Model>
 void save_adapter(Model& model, const std::string& directory, const SaveAdapterOptions& options = {}) {
   using A = typename Model::DeviceType::Accumulate;
+  detail::require_peft_kind<Model>(directory);
   std::map<std::string, bool> active;
   std::map<std::string, const A*> values;
   std::vector<TensorSpec> specs;
   json::Value ranks = json::Value::object(), alphas = json::Value::object();
   const LowRankOptions& common = model.adapter;
+  bool flipped = false;
   for_each_projection(model, [&](const std::string& path, auto& p) {
     active[path] = p.adapter.present();
+    flipped = flipped || p.transposed;
     if (!p.adapter.present()) return;
     LowRankOptions own = common;
     own.rank = p.adapter.rank();
@@ -76,7 +89,7 @@ void save_adapter(Model& model, const std::string& directory, const SaveAdapterO
   json::Value config = json::Value::object({
       {"alpha_pattern", alphas}, {"auto_mapping", nullptr},
       {"base_model_name_or_path", options.base.empty() ? model.source.directory : options.base},
-      {"bias", "none"}, {"exclude_modules", nullptr}, {"fan_in_fan_out", false}, {"inference_mode", true},
+      {"bias", "none"}, {"exclude_modules", nullptr}, {"fan_in_fan_out", flipped}, {"inference_mode", true},
       {"init_lora_weights", true}, {"layers_pattern", nullptr}, {"layers_to_transform", nullptr},
       {"lora_alpha", whole(common.alpha)}, {"lora_dropout", common.dropout}, {"modules_to_save", nullptr},
       {"peft_type", "LORA"}, {"r", common.rank}, {"rank_pattern", ranks}, {"revision", nullptr},
@@ -106,6 +119,7 @@ inline AdapterConfig read_adapter_config(const std::string& directory) {
 template <class Model>
 void load_adapter(Model& model, const std::string& directory) {
   auto& device = model.device();
+  detail::require_peft_kind<Model>(directory);
   AdapterConfig config = read_adapter_config(directory);
   if (!io::exists(io::join(directory, "adapter_model.safetensors"))) {
     fail(Errc::bad_input, "{}: there is no adapter_model.safetensors{}", directory,

@@ -5,7 +5,7 @@
 #include <espalier/io/json_file.hpp>
 #include <espalier/io/staged_directory.hpp>
 #include <espalier/model/cut.hpp>
-#include <espalier/model/llama_config.hpp>
+#include <espalier/model/families.hpp>
 #include <espalier/model/plan_file.hpp>
 #include <espalier/model/tensor_writer.hpp>
 #include <optional>
@@ -14,16 +14,6 @@
 #include <vector>
 
 namespace espalier::inline v0 {
-
-/// How layers of different width become a directory that knows one width only.
-enum class Layout {
-  automatic,  ///< uniform if the layers allow it, else padded
-  uniform,    ///< one number of heads and one feed-forward width for all layers: refused when they differ
-  padded,     ///< zeros up to the widest layer: exactly the same function
-};
-constexpr std::string_view name_of(Layout l) {
-  return l == Layout::uniform ? "uniform" : l == Layout::padded ? "padded" : "automatic";
-}
 
 struct SaveOptions {
   Layout layout = Layout::automatic;
@@ -134,26 +124,20 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
   CutPlan cut(model);
   SaveReport report;
   report.directory = directory;
-  report.layout = options.layout != Layout::automatic ? options.layout : cut.uniform() ? Layout::uniform : Layout::padded;
+  using Config = typename Model::Config;
+  const bool alike = cut.uniform() && StoredModel<Config>::sayable(model.config, cut);
+  report.layout = options.layout != Layout::automatic ? options.layout : alike ? Layout::uniform : Layout::padded;
   if (report.layout == Layout::uniform && !cut.uniform()) {
     fail(Errc::usage, "{}: layout uniform needs layers of one shape, but {}\n  hint: layout padded writes the same function "
          "with zeros; or prune with the constraint 'uniform'", directory, cut.differences());
   }
-  auto& blocks = model.blocks();
-  const Index queries = blocks.front().self_attn.queries_per_group();
-  LlamaConfig config = model.config;
-  config.groups = cut.width("heads"), config.feed_forward = cut.width("channels");
-  // transformers wants the heads of a llama to divide hidden_size; where biases rule out writing it as a mistral, pad on.
-  if (report.layout == Layout::padded && (config.out_bias || config.feed_forward_bias) && !config.qk_norm) {
-    while (config.groups < cut.full("heads") && config.hidden % (config.groups * queries) != 0) ++config.groups;
-    cut.widen("heads", config.groups);
-  }
-  config.heads = config.groups * queries;
+  Config config = model.config;
+  StoredModel<Config>::narrow(config, cut, report.layout);
   report.heads = config.heads, report.groups = config.groups, report.feed_forward = config.feed_forward;
 
   const Dtype native = dtype_of<typename Model::W>;
-  const Dtype stated = options.dtype ? *options.dtype : model.source.dtype_of("model.embed_tokens.weight").value_or(native);
-  json::Value object = write_llama_config(config, model.source.config, stated);
+  const Dtype stated = options.dtype ? *options.dtype : model.source.dtype_of(StoredModel<Config>::kEmbedding).value_or(native);
+  json::Value object = StoredModel<Config>::write(config, model.source.config, stated);
   report.model_type = object.text("model_type");
   if (const std::string was = model.source.config.text("model_type", report.model_type); was != report.model_type) {
     report.notes.push_back(format("model_type {} instead of {}: {} heads do not divide hidden_size {}, which transformers 5 "

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <espalier/core/visit.hpp>
+#include <espalier/core/workspace.hpp>
 #include <espalier/io/safetensors_write.hpp>
 #include <espalier/model/cut.hpp>
 #include <map>
@@ -26,7 +27,8 @@ class TensorWriter {
   /// dtype(name): how a tensor is to be stored. merge: adapters are added to their weights.
   template <class DtypeOfName>
   TensorWriter(Model& model, const CutPlan& plan, bool merge, DtypeOfName&& dtype)
-      : device_(&model.device()), merge_(merge), cuts_(plan.cuts(model)) {
+      : device_(&model.device()), workspace_(&model.run.workspace), merge_(merge), cuts_(plan.cuts(model)),
+        masks_(output_masks(model)) {
     std::map<std::string, const Projection*> projections;
     for_each_projection(model, [&](const std::string& path, auto& p) {
       projections[path + ".weight"] = projections[path + ".bias"] = &p;
@@ -38,6 +40,7 @@ class TensorWriter {
       const TensorCut* const cut = cut_of(entry);
       std::vector<Index> shape{cut == nullptr ? tensor.shape(0) : cut->rows.size(tensor.shape(0))};
       if constexpr (rank_of<T> == 2) shape.push_back(cut == nullptr ? tensor.shape(1) : cut->columns.size(tensor.shape(1)));
+      if (flipped(entry, shape.size())) std::swap(shape[0], shape[1]);
       specs_.push_back({name, dtype(name), shape});
       entries_.emplace(name, entry);
     });
@@ -73,29 +76,50 @@ class TensorWriter {
     device_->download(tensor.view().data, numbers.data(), tensor.size());
     TensorCut cut;
     if (const TensorCut* found = cut_of(entry)) cut.rows = found->rows, cut.columns = rank_of<Stored> == 2 ? found->columns : CutSide{};
-    if constexpr (rank_of<Stored> == 2 && requires { entry.projection->adapter.a; }) {
-      if (merge_ && entry.projection != nullptr && entry.projection->adapter.active()) {
-        return gather<A>(cut, rows, columns, info, sink, [&](Index first, Index n, A* out) {
-          merged(*entry.projection, numbers, first, n, out);
-        });
+    if constexpr (requires { entry.projection->adapter.a; }) {
+      const auto* const p = entry.projection;
+      if (merge_ && p != nullptr && p->adapter.active() && (rank_of<Stored> == 2 || p->adapter.kInput == Axis::rows)) {
+        Pass<Device> pass(*workspace_, {});
+        const auto masked = masks_.find(p);
+        const auto term = p->adapter.term(pass, matrix(tensor.view().data, rows, columns),
+                                          masked == masks_.end() ? OutputMask<A>{} : masked->second);
+        return send<A>(entry, cut, rows, columns, info, sink,
+                       [&](Index first, Index n, A* out) { merged(pass, term, numbers, first, n, out); });
       }
     }
-    gather<T>(cut, rows, columns, info, sink, [&](Index first, Index n, T* out) {
+    send<T>(entry, cut, rows, columns, info, sink, [&](Index first, Index n, T* out) {
       std::copy_n(numbers.data() + first * columns, n * columns, out);
     });
   }
 
-  /// Rows [first, first + n) of W0 + s B A.
-  template <class T>
-  void merged(const Projection& p, const std::vector<T>& weight, Index first, Index n, A* out) const {
-    Tensor<Device, A, 2> panel(*device_, n, p.in());
-    const auto &a = p.adapter.a.value, &b = p.adapter.b.value;
-    device_->gemm(A(p.adapter.scale), View<const A, 2>(b.rows(first, n)), View<const A, 2>(a), A(0), panel.view());
-    device_->download(panel.view().data, out, panel.size());
-    for (Index i = 0; i < panel.size(); ++i) out[i] = widen<A>(weight[std::size_t(first * p.in() + i)]) + out[i];
+  /// Whether a file holds the columns of this tensor as rows.
+  static bool flipped(const Entry& entry, std::size_t rank) {
+    return rank == 2 && entry.projection != nullptr && entry.projection->transposed;
+  }
+  /// fetch(first, n, out): rows of the tensor as they are, whichever way the file holds them.
+  template <class T, class Fetch>
+  void send(const Entry& entry, const TensorCut& cut, Index rows, Index columns, const TensorInfo& info, Sink& sink,
+            Fetch&& fetch) const {
+    if (!flipped(entry, info.shape.size())) return gather<T>(cut, rows, columns, info, sink, fetch);
+    std::vector<T> upright(std::size_t(rows * columns)), across(upright.size());
+    fetch(0, rows, upright.data());
+    for (Index i = 0; i < rows; ++i)
+      for (Index j = 0; j < columns; ++j) across[std::size_t(j * rows + i)] = upright[std::size_t(i * columns + j)];
+    gather<T>({cut.columns, cut.rows}, columns, rows, info, sink,
+              [&](Index first, Index n, T* out) { std::copy_n(across.data() + first * rows, n * rows, out); });
   }
 
-  /// fetch(first, n, out): rows of the tensor as they are. Written: the rows and columns that stay, then zeros.
+  /// Rows [first, first + n) of W0 + s B U.
+  template <class Term, class T>
+  void merged(Pass<Device>& pass, const Term& term, const std::vector<T>& weight, Index first, Index n, A* out) const {
+    auto scratch = pass.scratch();
+    auto panel = scratch.template matrix<A>(n, term.u.cols());
+    device_->gemm(A(term.scale), term.b.rows(first, n), term.u, A(0), panel);
+    device_->download(panel.data, out, panel.size());
+    for (Index i = 0; i < panel.size(); ++i) out[i] = widen<A>(weight[std::size_t(first * panel.cols() + i)]) + out[i];
+  }
+
+  /// Written: the rows and columns that stay, and zeros.
   template <class T, class Fetch>
   void gather(const TensorCut& cut, Index rows, Index columns, const TensorInfo& info, Sink& sink, Fetch&& fetch) const {
     const Index height = cut.rows.size(rows), width = cut.columns.size(columns);
@@ -106,9 +130,8 @@ class TensorWriter {
       const Index n = std::min(step, height - i);
       out.assign(std::size_t(n * width), T(0.0f));
       for (Index k = 0; k < n; ++k) {
-        const bool there = cut.rows.whole || i + k < Index(cut.rows.kept.size());
-        if (!there) break;
-        const Index row = cut.rows.whole ? i + k : cut.rows.kept[std::size_t(i + k)];
+        const Index row = cut.rows.whole ? i + k : cut.rows.from[std::size_t(i + k)];
+        if (row < 0) continue;
         if (row < have || row >= until) {
           have = row, until = std::min(rows, row + step);
           fetch(have, until - have, panel.data());
@@ -118,7 +141,8 @@ class TensorWriter {
         if (cut.columns.whole) {
           std::copy_n(from, columns, to);
         } else {
-          for (std::size_t j = 0; j < cut.columns.kept.size(); ++j) to[j] = from[cut.columns.kept[j]];
+          for (std::size_t j = 0; j < cut.columns.from.size(); ++j)
+            if (cut.columns.from[j] >= 0) to[j] = from[cut.columns.from[j]];
         }
       }
       if (info.dtype == Dtype::f16) check_range(info.name, out);
@@ -138,8 +162,10 @@ class TensorWriter {
   }
 
   Device* device_;
+  Workspace<Device>* workspace_;
   bool merge_;
   std::map<const void*, TensorCut> cuts_;
+  std::map<const void*, OutputMask<A>> masks_;
   std::map<std::string, Entry, std::less<>> entries_;
   std::vector<TensorSpec> specs_;
 };

@@ -24,6 +24,7 @@ class Attention {
   using T = typename Device::Activation;
   using A = typename Device::Accumulate;
   using Projection = Linear<Device, Adapter>;
+  using Context = RotaryAngles<Device>;
   struct Activations {
     typename Projection::Activations q, k, v, o;
     typename RmsNorm<Device>::Activations q_norm, k_norm;
@@ -50,7 +51,8 @@ class Attention {
 
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act,
                      const RotaryAngles<Device>& angles) const {
-    auto Q = q_proj.forward(pass, x, act.q), K = k_proj.forward(pass, x, act.k), V = v_proj.forward(pass, x, act.v);
+    auto Q = q_proj.forward(pass, x, act.q, q_mask()), K = k_proj.forward(pass, x, act.k, kv_mask()),
+         V = v_proj.forward(pass, x, act.v, kv_mask());
     if (normed()) {
       Q = normalise(pass, q_norm, Q, act.q_norm);
       K = normalise(pass, k_norm, K, act.k_norm);
@@ -91,9 +93,9 @@ class Attention {
       if (q_proj.probe) act.q.y = unrotated(scratch, angles, heads(), act.Q);
       if (k_proj.probe) act.k.y = unrotated(scratch, angles, groups(), act.K);
     }
-    q_proj.backward(scratch, dQ, act.q, dx);
-    k_proj.backward(scratch, dK, act.k, dx);
-    v_proj.backward(scratch, dV, act.v, dx);
+    q_proj.backward(scratch, dQ, act.q, dx, q_mask());
+    k_proj.backward(scratch, dK, act.k, dx, kv_mask());
+    v_proj.backward(scratch, dV, act.v, dx, kv_mask());
   }
 
   template <class Self, class F>
@@ -108,6 +110,10 @@ class Attention {
     }
   }
 
+  template <class F>
+  void projections(F&& f) const {
+    f(q_proj), f(k_proj), f(v_proj), f(o_proj);
+  }
   /// A unit is a key-value head with all its query heads.
   Group<Device, Projection> group(Index layer) {
     const Index wide = queries_per_group_ * head_dim_;
@@ -122,6 +128,8 @@ class Attention {
 
  private:
   bool normed() const { return !q_norm.weight.empty(); }
+  OutputMask<A> q_mask() const { return units.outputs(queries_per_group_ * head_dim_); }
+  OutputMask<A> kv_mask() const { return units.outputs(head_dim_); }
   A scale() const { return A(1 / std::sqrt(double(head_dim_))); }
   kernel::HeadLayout layout(const Pass<Device>& pass) const {
     return {pass.shape.batch, pass.shape.seq, heads(), groups(), head_dim_};

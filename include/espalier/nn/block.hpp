@@ -2,6 +2,7 @@
 #pragma once
 #include <espalier/nn/attention.hpp>
 #include <espalier/nn/feed_forward.hpp>
+#include <utility>
 
 namespace espalier::inline v0 {
 
@@ -13,29 +14,30 @@ struct BlockOptions {
 };
 
 /// a = x + attention(norm(x)),  y = a + feed_forward(norm(a)).
-template <Backend Device, template <class> class Adapter>
-class DecoderBlock {
+///
+/// Names says what checkpoints call the four: input_norm, attention, middle_norm, feed_forward.
+template <Backend Device, class Norm, class Mixer, class FeedForward, class Names>
+class PreNormBlock {
  public:
   using T = typename Device::Activation;
-  using Projection = Linear<Device, Adapter>;
+  using Projection = typename Mixer::Projection;
+  using Context = typename Mixer::Context;  ///< what all blocks of a pass share
   struct Activations {
     View<const T, 2> x;  // (tokens, hidden)  all that is kept when the block is recomputed
-    typename RmsNorm<Device>::Activations input_norm, middle_norm;
-    typename Attention<Device, Adapter>::Activations attention;
-    typename GatedFeedForward<Device, Adapter>::Activations feed_forward;
+    typename Norm::Activations input_norm, middle_norm;
+    typename Mixer::Activations attention;
+    typename FeedForward::Activations feed_forward;
   };
 
-  DecoderBlock() = default;
-  DecoderBlock(Device& device, const BlockOptions& o, const std::string& path,
-               const typename Projection::Options& adapter)
-      : input_layernorm(device, o.attention.hidden, o.eps), post_attention_layernorm(device, o.attention.hidden, o.eps),
-        self_attn(device, o.attention, path + ".self_attn", adapter),
-        mlp(device, o.attention.hidden, o.feed_forward, o.feed_forward_bias, path + ".mlp", adapter) {}
+  PreNormBlock() = default;
+  PreNormBlock(Norm input, Mixer attention, Norm middle, FeedForward feed_forward)
+      : input_layernorm(std::move(input)), post_attention_layernorm(std::move(middle)), self_attn(std::move(attention)),
+        mlp(std::move(feed_forward)) {}
 
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act,
-                     const RotaryAngles<Device>& angles) const {
+                     const Context& context) const {
     act.x = x;
-    auto a = self_attn.forward(pass, input_layernorm.forward(pass, x, act.input_norm), act.attention, angles);
+    auto a = self_attn.forward(pass, input_layernorm.forward(pass, x, act.input_norm), act.attention, context);
     pass.device.for_each(a.size(), kernel::Accumulate<T>{x.data, a.data});
     act.attention.o.y = {};  // overwritten in place
     auto y = mlp.forward(pass, post_attention_layernorm.forward(pass, a, act.middle_norm), act.feed_forward);
@@ -45,7 +47,7 @@ class DecoderBlock {
   }
 
   void backward(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx,
-                const RotaryAngles<Device>& angles) {
+                const Context& context) {
     auto scratch = pass.scratch();
     auto da = scratch.matrix(dy.rows(), dy.cols());
     pass.device.for_each(da.size(), kernel::Copy<T, T>{dy.data, da.data});
@@ -56,7 +58,7 @@ class DecoderBlock {
       post_attention_layernorm.backward(inner, dn, act.middle_norm, da);
     }
     auto dn = dx ? scratch.zeros(dy.rows(), dy.cols()) : View<T, 2>{};
-    self_attn.backward(scratch, da, act.attention, dn, angles);
+    self_attn.backward(scratch, da, act.attention, dn, context);
     if (!dx) return;
     input_layernorm.backward(scratch, dn, act.input_norm, dx);
     pass.device.for_each(dx.size(), kernel::Accumulate<T>{da.data, dx.data});
@@ -64,35 +66,34 @@ class DecoderBlock {
 
   /// Forward that keeps nothing but its input.                                                      Chen et al. 2016
   View<T, 2> forward_briefly(Pass<Device>& pass, View<const T, 2> x, Activations& act,
-                             const RotaryAngles<Device>& angles) const {
+                             const Context& context) const {
     auto y = pass.matrix(x.rows(), x.cols());
     auto scratch = pass.scratch();
-    const auto inner = forward(scratch, x, act, angles);
+    const auto inner = forward(scratch, x, act, context);
     pass.device.for_each(y.size(), kernel::Copy<T, T>{inner.data, y.data});
     return y;
   }
   /// Backward after forward_briefly: the block runs forward once more.
   void backward_briefly(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx,
-                        const RotaryAngles<Device>& angles) {
+                        const Context& context) {
     auto scratch = pass.scratch();
-    forward(scratch, act.x, act, angles);
-    backward(scratch, dy, act, dx, angles);
+    forward(scratch, act.x, act, context);
+    backward(scratch, dy, act, dx, context);
   }
 
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
-    f("input_layernorm", self.input_layernorm);
-    f("self_attn", self.self_attn);
-    f("post_attention_layernorm", self.post_attention_layernorm);
-    f("mlp", self.mlp);
+    f(Names::input_norm, self.input_layernorm);
+    f(Names::attention, self.self_attn);
+    f(Names::middle_norm, self.post_attention_layernorm);
+    f(Names::feed_forward, self.mlp);
   }
   /// Whether anything in here is trained, or watched by a probe.
   bool learns() const {
-    const auto& a = self_attn;
-    const auto& m = mlp;
-    for (const Projection* p : {&a.q_proj, &a.k_proj, &a.v_proj, &a.o_proj, &m.gate_proj, &m.up_proj, &m.down_proj})
-      if (p->adapter.active() || p->probe) return true;
-    return false;
+    bool any = false;
+    const auto look = [&](const Projection& p) { any = any || p.adapter.active() || p.probe; };
+    self_attn.projections(look), mlp.projections(look);
+    return any;
   }
   template <class F>
   void groups(Index layer, F&& f) {
@@ -100,9 +101,30 @@ class DecoderBlock {
     f(mlp.group(layer));
   }
 
-  RmsNorm<Device> input_layernorm, post_attention_layernorm;
-  Attention<Device, Adapter> self_attn;
-  GatedFeedForward<Device, Adapter> mlp;
+  Norm input_layernorm, post_attention_layernorm;
+  Mixer self_attn;
+  FeedForward mlp;
+};
+
+struct DecoderNames {
+  static constexpr const char *input_norm = "input_layernorm", *attention = "self_attn",
+                              *middle_norm = "post_attention_layernorm", *feed_forward = "mlp";
+};
+
+/// The block of the Llama family.
+template <Backend Device, template <class> class Adapter>
+struct DecoderBlock : PreNormBlock<Device, RmsNorm<Device>, Attention<Device, Adapter>, GatedFeedForward<Device, Adapter>,
+                                   DecoderNames> {
+  using Projection = Linear<Device, Adapter>;
+  DecoderBlock() = default;
+  DecoderBlock(Device& device, const BlockOptions& o, const std::string& path,
+               const typename Projection::Options& adapter)
+      : DecoderBlock::PreNormBlock(
+            RmsNorm<Device>(device, o.attention.hidden, o.eps),
+            Attention<Device, Adapter>(device, o.attention, path + ".self_attn", adapter),
+            RmsNorm<Device>(device, o.attention.hidden, o.eps),
+            GatedFeedForward<Device, Adapter>(device, o.attention.hidden, o.feed_forward, o.feed_forward_bias,
+                                              path + ".mlp", adapter)) {}
 };
 
 }  // namespace espalier::inline v0

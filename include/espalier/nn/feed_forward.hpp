@@ -25,7 +25,8 @@ class GatedFeedForward {
         units(device, width) {}
 
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
-    auto gate = gate_proj.forward(pass, x, act.gate), up = up_proj.forward(pass, x, act.up);
+    auto gate = gate_proj.forward(pass, x, act.gate, units.outputs(1)),
+         up = up_proj.forward(pass, x, act.up, units.outputs(1));
     auto h = pass.matrix(x.rows(), units.units());
     pass.device.for_each_row(h.rows(), kernel::SwiGlu<T, A>{gate, up, units.forward(), h});
     return down_proj.forward(pass, h, act.down);
@@ -38,8 +39,8 @@ class GatedFeedForward {
     auto dgate = scratch.matrix(dh.rows(), dh.cols()), dup = scratch.matrix(dh.rows(), dh.cols());
     pass.device.for_each_row(
         dh.rows(), kernel::SwiGluBackward<T, A>{act.gate.y, act.up.y, dh, units.backward(), dgate, dup});
-    gate_proj.backward(scratch, dgate, act.gate, dx);
-    up_proj.backward(scratch, dup, act.up, dx);
+    gate_proj.backward(scratch, dgate, act.gate, dx, units.outputs(1));
+    up_proj.backward(scratch, dup, act.up, dx, units.outputs(1));
   }
 
   template <class Self, class F>
@@ -49,6 +50,10 @@ class GatedFeedForward {
     f("down_proj", self.down_proj);
   }
 
+  template <class F>
+  void projections(F&& f) const {
+    f(gate_proj), f(up_proj), f(down_proj);
+  }
   Group<Device, Projection> group(Index layer) {
     return {"channels", layer, &units,
             {{&gate_proj, Axis::rows, 1}, {&up_proj, Axis::rows, 1}, {&down_proj, Axis::columns, 1}}};

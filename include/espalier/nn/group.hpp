@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <espalier/core/tensor.hpp>
 #include <espalier/nn/linear.hpp>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace espalier::inline v0 {
@@ -34,6 +37,8 @@ class UnitMask {
   bool straight_through() const { return straight_through_; }  ///< backward does not see the mask
   View<const A, 1> forward() const { return forward_.view(); }
   View<const A, 1> backward() const { return backward_.view(); }
+  /// For a projection that owns `width` outputs of each unit.
+  OutputMask<A> outputs(Index width) const { return {forward(), backward(), width}; }
 
   /// straight_through: backward does not see the mask, so that a removed unit can earn its way back.
   void set(Device& device, const std::vector<std::uint8_t>& alive, bool straight_through = false) {
@@ -72,12 +77,17 @@ class UnitMask {
   Tensor<Device, A, 1> forward_, backward_;  // (units)
 };
 
-/// `width` consecutive rows or columns of one projection belong to each unit.
+/// `width` consecutive rows or columns of one projection belong to each unit. A fused projection has several parts, one
+/// behind the other, each in the order of the units.
 template <class Projection>
 struct Slice {
   Projection* projection;
   Axis axis;
   Index width;
+  Index before = 0;  ///< rows or columns per unit in the parts before this one
+
+  /// Where unit u of `units` begins.
+  Index at(Index u, Index units) const { return before * units + u * width; }
 
   /// Numbers that leave with one unit: weights, and the bias of rows.
   Index cost() const {
@@ -102,6 +112,38 @@ struct Group {
     return n;
   }
   std::string name() const { return "layer " + std::to_string(layer) + " " + kind; }
+
+  /// f(projection, axis, slices) for every side of a projection that units own between them.
+  template <class F>
+  void for_each_side(F&& f) const {
+    for (std::size_t i = 0; i < slices.size(); ++i) {
+      const auto same = [&](const Slice<Projection>& s) {
+        return s.projection == slices[i].projection && s.axis == slices[i].axis;
+      };
+      std::vector<Slice<Projection>> parts;
+      bool first = true;
+      for (std::size_t j = 0; j < slices.size(); ++j) {
+        if (!same(slices[j])) continue;
+        first = first && j >= i;
+        parts.push_back(slices[j]);
+      }
+      if (!first) continue;
+      std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.before < b.before; });
+      f(*slices[i].projection, slices[i].axis, std::as_const(parts));
+    }
+  }
 };
+
+/// The mask on the outputs of every projection that has one, by its address.
+template <class Model>
+auto output_masks(Model& model) {
+  std::map<const void*, OutputMask<typename Model::DeviceType::Accumulate>> masks;
+  model.groups([&](auto&& group) {
+    group.for_each_side([&](auto& projection, Axis axis, const auto& slices) {
+      if (axis == Axis::rows) masks[&projection] = group.mask->outputs(slices.front().width);
+    });
+  });
+  return masks;
+}
 
 }  // namespace espalier::inline v0

@@ -3,11 +3,9 @@
 #include <espalier/core/visit.hpp>
 #include <espalier/core/workspace.hpp>
 #include <espalier/kernel/elementwise.hpp>
+#include <espalier/kernel/output_mask.hpp>
 
 namespace espalier::inline v0 {
-
-/// Which side of a weight a unit owns: rows are outputs, columns are inputs.
-enum class Axis { rows, columns };
 
 /// Somebody who wants to see a projection's backward pass, e.g. an exact importance score. No virtual call, no heap.
 template <class Projection>
@@ -26,8 +24,8 @@ struct Probe {
   explicit operator bool() const { return observe != nullptr; }
 };
 
-/// y = x Wᵀ + b + adapter(x).   W: (out, in) and b: (out) are frozen; only the adapter learns.
-/// dx += dy W + adapter.
+/// y = x Wᵀ + b with an adapter beside or behind it.   W: (out, in) and b: (out) are frozen; only the adapter learns.
+/// dx += dy W + adapter. Who masks units of outputs says so: an adapter behind the weight mixes them.
 template <Backend Device, template <class> class Adapter>
 class Linear {
  public:
@@ -49,24 +47,25 @@ class Linear {
   Index in() const { return weight.shape(1); }
   Index out() const { return weight.shape(0); }
 
-  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
+  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act, const OutputMask<A>& mask = {}) const {
     auto y = pass.matrix(x.rows(), out());
     pass.device.gemm(A(1), x, weight.view().t(), A(0), y);
     if (!bias.empty()) pass.device.for_each_row(y.rows(), kernel::AddBias<T, A>{bias.view(), y});
+    y = adapter.forward(pass, x, y, mask, act.adapter);
     act.x = x, act.y = y;
-    adapter.forward(pass, x, y, act.adapter);
     return y;
   }
 
-  void backward(Pass<Device>& pass, View<const T, 2> dy, const Activations& act, View<T, 2> dx) {
+  void backward(Pass<Device>& pass, View<const T, 2> dy, const Activations& act, View<T, 2> dx,
+                const OutputMask<A>& mask = {}) {
     if (!probe || probe.axis == Axis::rows || !dx) {
-      contribute(pass, dy, act, dx);
+      contribute(pass, dy, act, dx, mask);
       if (probe) probe.observe(probe.observer, pass, *this, probe, {act.x, act.y, dy, {}});
       return;
     }
     auto scratch = pass.scratch();  // the probe wants this projection's share of dx alone
     auto own = scratch.zeros(dx.rows(), dx.cols());
-    contribute(scratch, dy, act, own);
+    contribute(scratch, dy, act, own, mask);
     probe.observe(probe.observer, scratch, *this, probe, {act.x, act.y, dy, own});
     pass.device.for_each(dx.size(), kernel::Accumulate<T>{own.data, dx.data});
   }
@@ -82,11 +81,14 @@ class Linear {
   Tensor<Device, A, 1> bias;    // (out), or empty
   Adapter<Device> adapter;
   Probe<Linear> probe{};
+  bool transposed = false;  ///< files hold the weight as (in, out)
 
  private:
-  void contribute(Pass<Device>& pass, View<const T, 2> dy, const Activations& act, View<T, 2> dx) {
-    if (dx) pass.device.gemm(A(1), dy, View<const W, 2>(weight.view()), A(1), dx);
-    adapter.backward(pass, dy, act.adapter, dx);
+  void contribute(Pass<Device>& pass, View<const T, 2> dy, const Activations& act, View<T, 2> dx,
+                  const OutputMask<A>& mask) {
+    auto scratch = pass.scratch();
+    const auto dh = adapter.backward(scratch, dy, mask, act.adapter, dx);
+    if (dx) pass.device.gemm(A(1), dh, View<const W, 2>(weight.view()), A(1), dx);
   }
 };
 

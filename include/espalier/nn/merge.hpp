@@ -4,6 +4,8 @@
 #include <espalier/core/dtype.hpp>
 #include <espalier/core/visit.hpp>
 #include <espalier/core/workspace.hpp>
+#include <espalier/nn/group.hpp>
+#include <utility>
 
 namespace espalier::inline v0 {
 
@@ -29,45 +31,57 @@ concept Mergeable = requires(Adapter& adapter) {
   adapter.merged;
 };
 
-/// W ← W + factor s B A, a few rows at a time.
+/// W ← W ± s B U, a few rows at a time, and the bias the same way where the adapter stands behind it.
 template <class Model>
-void add_adapters(Model& model, double factor) {
+void add_adapters(Model& model, bool merging) {
   using Device = typename Model::DeviceType;
   using A = typename Device::Accumulate;
   Device& device = *model.run.device;
+  const auto masks = output_masks(model);
   for_each_projection(model, [&](const std::string&, auto& p) {
     if constexpr (Mergeable<decltype(p.adapter)>) {
       auto& adapter = p.adapter;
-      if (!adapter.present() || adapter.merged == (factor > 0)) return;
+      if (!adapter.present() || adapter.merged == merging) return;
       using W = std::remove_pointer_t<decltype(p.weight.view().data)>;
       Pass<Device> pass(model.run.workspace, {});
       const Index rows = p.out(), cols = p.in(),
                   step = std::min(rows, std::clamp<Index>((Index{1} << 20) / cols, 16, 512));
       auto panel = pass.template matrix<A>(step, cols);
+      const auto masked = masks.find(&p);
+      const auto mask = masked == masks.end() ? OutputMask<A>{} : masked->second;
+      const auto term = [&](auto w) {
+        return merging ? adapter.term(pass, w, mask) : adapter.inverse_term(pass, w, mask);
+      };
+      const auto added = term(std::as_const(p.weight).view());
+      const A scale = A(merging ? added.scale : -added.scale);
       for (Index i = 0; i < rows; i += step) {
         const Index n = std::min(step, rows - i);
-        const View<const A, 2> b = adapter.b.value.rows(i, n), a = adapter.a.value;
-        device.gemm(A(factor * adapter.scale), b, a, A(0), panel.rows(0, n));
+        device.gemm(scale, added.b.rows(i, n), added.u, A(0), panel.rows(0, n));
         device.for_each(n * cols, kernel::AddStored<W, A>{panel.data, p.weight.view().rows(i, n).data});
       }
-      adapter.merged = factor > 0;
+      if (adapter.kInput == Axis::rows && !p.bias.empty()) {
+        const auto bias = matrix(p.bias.view().data, rows, Index{1});
+        const auto shifted = term(View<const A, 2>(bias));
+        device.gemm(scale, shifted.b, shifted.u, A(1), bias);
+      }
+      adapter.merged = merging;
     }
   });
 }
 
 }  // namespace detail
 
-/// W ← W0 + s B A. Adapters then rest, but remember themselves. A weight stored in bf16 is rounded once.
+/// W ← W0 + s B A, or (I + s B A) W0 with sequential adapters, and b likewise. Adapters then rest, but remember themselves. A weight stored in bf16 is rounded once.
 ///                                                                                          Hu et al. 2021, section 4.1
 template <class Model>
 void merge(Model& model) {
-  detail::add_adapters(model, +1);
+  detail::add_adapters(model, true);
 }
 
-/// W0 ← W − s B A, and adapters work again: what merge did, up to rounding.
+/// W0 ← what it was, and adapters work again: what merge did, up to rounding.
 template <class Model>
 void unmerge(Model& model) {
-  detail::add_adapters(model, -1);
+  detail::add_adapters(model, false);
 }
 
 }  // namespace espalier::inline v0

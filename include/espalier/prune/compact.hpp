@@ -11,17 +11,21 @@
 namespace espalier::inline v0 {
 namespace detail {
 
-/// Rows or columns that stay, on the host and on the device.
+/// Rows or columns that stay, on the host and on the device: those of `units`, of `full` in all.
 template <Backend Device>
 struct Kept {
-  Kept(Device& device, const std::vector<int>& units, Index width) : n(Index(units.size()) * width), list(device, n) {
+  template <class Slices>
+  Kept(Device& device, const std::vector<int>& units, Index full, const Slices& slices) {
     std::vector<int> all;
-    for (const int u : units)
-      for (Index j = 0; j < width; ++j) all.push_back(int(Index(u) * width + j));
+    for (const auto& slice : slices)
+      for (const int u : units)
+        for (Index j = 0; j < slice.width; ++j) all.push_back(int(slice.at(u, full) + j));
+    n = Index(all.size()), list = Buffer(device, n);
     device.upload(list.data(), all.data(), n);
   }
-  Index n;
-  typename Device::template Buffer<int> list;
+  using Buffer = typename Device::template Buffer<int>;
+  Index n = 0;
+  Buffer list;
 };
 
 /// tensor ← its kept rows or columns.
@@ -67,28 +71,26 @@ void compact(Model& model) {
       if (group.mask->alive()[u]) units.push_back(int(u)), origins.push_back(group.mask->origin()[u]);
     require(!units.empty(), "compact: every unit of {} is masked; keep at least one", group.name());
     masks.push_back(group.mask);
-    for (auto& slice : group.slices) {
-      auto& p = *slice.projection;
-      lists.emplace_back(device, units, slice.width);
+    group.for_each_side([&](auto& p, Axis axis, const auto& slices) {
+      lists.emplace_back(device, units, group.units(), slices);
       const Kept& kept = lists.back();
-      detail::keep_only(device, p.weight, kept, slice.axis);
-      if (slice.axis == Axis::rows && !p.bias.empty()) detail::keep_only(device, p.bias, kept);
+      detail::keep_only(device, p.weight, kept, axis);
+      if (axis == Axis::rows && !p.bias.empty()) detail::keep_only(device, p.bias, kept);
       if constexpr (detail::LowRank<decltype(p.adapter)>) {
         auto& adapter = p.adapter;
-        if (!adapter.present()) continue;
-        if (slice.axis == Axis::rows) {
-          adapter.b.rows = kept.n;
-          cuts.push_back({&adapter.b, kept.list.data(), nullptr});
-        } else {
-          adapter.a.cols = kept.n;
-          cuts.push_back({&adapter.a, nullptr, kept.list.data()});
-          // Dropout knows columns by their numbers in the uncompacted model.
-          const Kept origin(device, origins, slice.width);
-          adapter.origin = Tensor<Device, int, 1>(device, origin.n);
-          device.for_each(origin.n, kernel::Copy<int, int>{origin.list.data(), adapter.origin.view().data});
-        }
+        if (!adapter.present()) return;
+        adapter.follow(axis, [&](Parameter<Device>& parameter, Axis side) {
+          (side == Axis::rows ? parameter.rows : parameter.cols) = kept.n;
+          const int* const list = kept.list.data();
+          cuts.push_back({&parameter, side == Axis::rows ? list : nullptr, side == Axis::rows ? nullptr : list});
+        });
+        if (axis != adapter.kInput) return;
+        // Dropout knows what it works on by its number in the uncompacted model.
+        const Kept origin(device, origins, group.mask->full(), slices);
+        adapter.origin = Tensor<Device, int, 1>(device, origin.n);
+        device.for_each(origin.n, kernel::Copy<int, int>{origin.list.data(), adapter.origin.view().data});
       }
-    }
+    });
   });
 
   for_each_projection(model, [](const std::string&, auto& p) { p.probe = {}; });

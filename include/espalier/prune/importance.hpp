@@ -14,6 +14,12 @@ enum class Needs {
   backward,           ///< x, y, dy and dx of every projection, watched while backward runs
 };
 
+/// Somebody who is told settings; nvcc knows no lambda inside of a concept.
+struct AnyListener {
+  template <class Name, class Value>
+  void operator()(const Name&, const Value&) const {}
+};
+
 /// A score is a small aggregate with one verb, which *adds* one number per row or per column of a projection:
 ///
 ///   void score(Pass<Device>&, const Projection&, Axis, View<A, 1> out) const                  nothing or gradients
@@ -26,14 +32,14 @@ template <class Score>
 concept Importance = std::is_trivially_copyable_v<Score> && requires(const Score& importance) {
   { Score::needs } -> std::convertible_to<Needs>;
   { importance.finish(1.0, Index{1}) } -> std::convertible_to<double>;
-  importance.settings([](const auto&, const auto&) {});
+  importance.settings(AnyListener{});
 };
 
 inline const char* name_of(Power power) { return power == Power::square ? "square" : "abs"; }
 
 namespace detail {
 
-/// An adapter that is a product B A beside the weight, trained through gradients of both.
+/// An adapter that adds a product of two thin matrices to the weight, trained through gradients of both.
 template <class Adapter>
 concept LowRank = requires(const Adapter& adapter) {
   adapter.a.value;
@@ -41,14 +47,34 @@ concept LowRank = requires(const Adapter& adapter) {
   adapter.scale;
 };
 
-/// W0 + s B A of a projection, whatever its adapter.
-template <class Projection>
-auto effective_weight(const Projection& p) {
+/// W0 + s B U of a projection, whatever its adapter; the pass has to last as long as what is returned.
+template <class Device, class Projection>
+auto effective_weight(Pass<Device>& pass, const Projection& p) {
   using A = typename Projection::A;
   kernel::LowRankSum<typename Projection::W, A> w{p.weight.view(), {}, {}, A(0)};
   if constexpr (LowRank<decltype(p.adapter)>)
-    if (p.adapter.active()) w.b = p.adapter.b.value, w.a = p.adapter.a.value, w.scale = A(p.adapter.scale);
+    if (p.adapter.active()) {
+      const auto term = p.adapter.term(pass, p.weight.view());
+      w.b = term.b, w.a = term.u, w.scale = A(term.scale);
+    }
   return w;
+}
+
+/// The bias that goes with it, or no data.
+template <class Device, class Projection>
+auto effective_bias(Pass<Device>& pass, const Projection& p) {
+  using A = typename Projection::A;
+  if (p.bias.empty()) return View<const A, 1>{};
+  if constexpr (LowRank<decltype(p.adapter)>)
+    if (p.adapter.active() && p.adapter.kInput == Axis::rows) {
+      const auto bias = matrix(p.bias.view().data, p.out(), Index{1});
+      const auto term = p.adapter.term(pass, bias);
+      auto sum = pass.template matrix<A>(p.out(), 1);
+      pass.device.for_each(p.out(), kernel::Copy<A, A>{bias.data, sum.data});
+      pass.device.gemm(A(term.scale), term.b, term.u, A(1), sum);
+      return View<const A, 1>(vector<const A>(sum.data, p.out()));
+    }
+  return p.bias.view();
 }
 
 /// score += the sums of element(i, j) along rows or columns.

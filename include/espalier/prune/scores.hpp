@@ -49,20 +49,18 @@ class Scores {
   template <class Score>
   void watch(const Score& score) {
     zero(raw_);
-    for (std::size_t n = 0, w = 0; n < units_.entries().size(); ++n) {
-      auto& e = units_.entries()[n];
-      for (std::size_t i = 0; i < e.group.slices.size(); ++i, ++w) {
-        auto& slice = e.group.slices[i];
+    std::size_t w = 0;
+    for (const auto& e : units_.entries())
+      for (const auto& side : e.sides) {
         watchers_[w] = {&score, 0};
-        slice.projection->probe = {&watchers_[w], &observe<Score>, slice.axis, raw(e, i)};
+        side.projection->probe = {&watchers_[w++], &observe<Score>, side.axis, raw(side)};
       }
-    }
     watching_ = true;
   }
   void unwatch() {
     if (watching_)
       for (auto& e : units_.entries())
-        for (auto& slice : e.group.slices) slice.projection->probe = {};
+        for (auto& side : e.sides) side.projection->probe = {};
     watching_ = false;
   }
 
@@ -75,30 +73,7 @@ class Scores {
               "pruner.step(): no backward pass since the last step; call model.loss(batch) first");
     }
     Pass<Device> pass(model_.run.workspace, {}, model_.run.on_device());
-    zero(fresh_);
-    for (std::size_t n = 0, w = 0; n < units_.entries().size(); ++n) {
-      auto& e = units_.entries()[n];
-      const Index count = e.group.units();
-      const auto total = vector(fresh_.data() + e.first, count), part = vector(part_.data(), count);
-      if constexpr (requires { score.score_units(pass, e.group, Index(n), origin_.data(), total); }) {
-        score.score_units(pass, e.group, Index(n), origin_.data() + e.first, total);
-      } else {
-        for (std::size_t i = 0; i < e.group.slices.size(); ++i, ++w) {
-          const auto& slice = e.group.slices[i];
-          const auto numbers = raw(e, i);
-          if constexpr (Score::needs != Needs::backward) {
-            device().for_each(numbers.size(), kernel::Fill<A>{numbers.data, A(0)});
-            score.score(pass, *slice.projection, slice.axis, numbers);
-          }
-          device().for_each_row(count,
-                                kernel::UnitSums<Score, A>{score, watchers_[w].seen, slice.width, numbers, part});
-          const auto alive = normalise == Normalise::alive ? e.group.mask->forward() : View<const A, 1>{};
-          device().for_each_row(1, kernel::AddNormalised<A>{part, alive, normalise != Normalise::none,
-                                                            A(normalise == Normalise::all ? 1e-8 : 0), total});
-        }
-      }
-      mask.smooth(device(), View<const A, 1>(total), vector(running_.data() + e.first, count), bad_.data() + 2 * n);
-    }
+    device().record([&] { compute(pass, score, mask, normalise); });
   }
 
   /// Brings the running scores to the host, under their units' numbers before any compaction.
@@ -148,25 +123,54 @@ class Scores {
     ++watcher.seen;
   }
 
-  Device& device() const { return *model_.run.device; }
-  View<A, 1> raw(const Entry& e, std::size_t slice) {
-    return vector(raw_.data() + e.raw[slice], e.group.units() * e.group.slices[slice].width);
+  /// Launches and products only.
+  template <class Score, class Mask>
+  void compute(Pass<Device>& pass, const Score& score, const Mask& mask, Normalise normalise) {
+    zero(fresh_);
+    for (std::size_t n = 0, w = 0; n < units_.entries().size(); ++n) {
+      auto& e = units_.entries()[n];
+      const Index count = e.group.units();
+      const auto total = vector(fresh_.data() + e.first, count), part = vector(part_.data(), count);
+      if constexpr (requires { score.score_units(pass, e.group, Index(n), origin_.data(), total); }) {
+        score.score_units(pass, e.group, Index(n), origin_.data() + e.first, total);
+      } else {
+        const auto alive = normalise == Normalise::alive ? e.group.mask->forward() : View<const A, 1>{};
+        for (const auto& side : e.sides) {
+          const auto numbers = raw(side);
+          if constexpr (Score::needs != Needs::backward) {
+            device().for_each(numbers.size(), kernel::Fill<A>{numbers.data, A(0)});
+            score.score(pass, *side.projection, side.axis, numbers);
+          }
+          for (const auto& slice : side.slices) {
+            const auto own = vector<const A>(numbers.data + slice.at(0, count), count * slice.width);
+            device().for_each_row(count, kernel::UnitSums<Score, A>{score, watchers_[w].seen, slice.width, own, part});
+            device().for_each_row(1, kernel::AddNormalised<A>{part, alive, normalise != Normalise::none,
+                                                              A(normalise == Normalise::all ? 1e-8 : 0), total});
+          }
+          ++w;
+        }
+      }
+      mask.smooth(device(), View<const A, 1>(total), vector(running_.data() + e.first, count), bad_.data() + 2 * n);
+    }
   }
+
+  Device& device() const { return *model_.run.device; }
+  View<A, 1> raw(const typename Units<Model>::Side& side) { return vector(raw_.data() + side.first, side.extent); }
   template <class Buffer>
   void zero(Buffer& buffer) {
     device().for_each(buffer.size(), kernel::Fill<A>{buffer.data(), A(0)});
   }
   void allocate() {
     std::vector<int> origin;
-    std::size_t slices = 0;
+    std::size_t sides = 0;
     for (const Entry& e : units_.entries())
-      origin.insert(origin.end(), e.origin.begin(), e.origin.end()), slices += e.group.slices.size();
+      origin.insert(origin.end(), e.origin.begin(), e.origin.end()), sides += e.sides.size();
     raw_ = Numbers(device(), units_.numbers()), part_ = Numbers(device(), units_.widest());
     fresh_ = Numbers(device(), units_.units()), running_ = Numbers(device(), units_.units());
     bad_ = Integers(device(), 2 * Index(units_.entries().size())), origin_ = Integers(device(), units_.units());
     device().upload(origin_.data(), origin.data(), units_.units());
     host_.resize(std::size_t(units_.units()));
-    watchers_.assign(slices, {});
+    watchers_.assign(sides, {});
   }
 
   using Numbers = typename Device::template Buffer<A>;
@@ -176,7 +180,7 @@ class Scores {
   Numbers raw_, fresh_, running_, part_;  // rows and columns; units of this step; smoothed; of one slice
   Integers bad_, origin_;                 // two a group; of each unit
   std::vector<A> host_;
-  std::vector<Watcher> watchers_;  // of each slice
+  std::vector<Watcher> watchers_;  // of each side
   bool watching_ = false;
 };
 

@@ -16,10 +16,17 @@ class Units {
  public:
   using Device = typename Model::DeviceType;
   using Projection = typename Model::Projection;
+  /// Rows or columns of a projection that units of one group own between them.
+  struct Side {
+    Projection* projection;
+    Axis axis;
+    std::vector<Slice<Projection>> slices;
+    Index first, extent;  // in an array over all sides
+  };
   struct Entry {
     Group<Device, Projection> group;
     Index first = 0;           // of its units in an array over all units
-    std::vector<Index> raw;    // of each slice in an array over the rows or columns of all slices
+    std::vector<Side> sides;
     std::vector<int> origin;   // (units) number before any compaction
     std::vector<double> last;  // (full) score when last looked at
   };
@@ -35,13 +42,16 @@ class Units {
   void lay_out() {
     units_ = numbers_ = widest_ = 0;
     for (Entry& e : entries_) {
-      e.first = units_, e.raw.clear(), e.origin = e.group.mask->origin();
-      for (const auto& s : e.group.slices) {
-        const Index extent = s.axis == Axis::rows ? s.projection->out() : s.projection->in();
-        require(extent == e.group.units() * s.width, "{}: {} units of {} on an axis of {}", e.group.name(),
-                e.group.units(), s.width, extent);
-        e.raw.push_back(numbers_), numbers_ += extent;
-      }
+      e.first = units_, e.sides.clear(), e.origin = e.group.mask->origin();
+      e.group.for_each_side([&](Projection& p, Axis axis, const auto& slices) {
+        Index owned = 0;
+        for (const auto& s : slices) owned += e.group.units() * s.width;
+        const Index extent = axis == Axis::rows ? p.out() : p.in();
+        require(extent == owned, "{}: {} units own {} rows or columns of a projection that has {}", e.group.name(),
+                e.group.units(), owned, extent);
+        e.sides.push_back({&p, axis, slices, numbers_, extent});
+        numbers_ += extent;
+      });
       units_ += e.group.units(), widest_ = std::max(widest_, e.group.units());
     }
   }
@@ -55,7 +65,7 @@ class Units {
   std::vector<Entry>& entries() { return entries_; }
   const std::vector<Entry>& entries() const { return entries_; }
   Index units() const { return units_; }      ///< of all groups
-  Index numbers() const { return numbers_; }  ///< rows or columns of all slices
+  Index numbers() const { return numbers_; }  ///< rows or columns of all sides
   Index widest() const { return widest_; }    ///< units of the largest group
 
   /// Each group as the selection sees it.

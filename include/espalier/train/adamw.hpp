@@ -43,10 +43,13 @@ class AdamW {
     run.step.correction2 = 1 - std::pow(options.beta2, t);
     run.publish();
     auto& arena = run.arena;
-    device.for_each(arena.size(), kernel::AdamW<A>{arena.value(), arena.grad(), arena.moment(device, 0),
-                                                   arena.moment(device, 1), A(options.beta1), A(options.beta2),
-                                                   A(options.eps), A(options.decay), run.on_device()});
-    device.for_each(1, kernel::EndStep{run.on_device()});
+    const kernel::AdamW<A> update{arena.value(), arena.grad(), arena.moment(device, 0), arena.moment(device, 1),
+                                  A(options.beta1), A(options.beta2), A(options.eps), A(options.decay),
+                                  run.on_device()};
+    device.record([&] {
+      device.for_each(arena.size(), update);
+      device.for_each(1, kernel::EndStep{run.on_device()});
+    });
     ++run.step.step;
   }
 

@@ -16,8 +16,10 @@ void clip(Model& model, double most) {
   const Index n = run.arena.size(), chunk = kernel::SquareSums<A>::kChunk, chunks = (n + chunk - 1) / chunk;
   Pass<Device> pass(run.workspace, {});
   const auto partial = pass.template vector<double>(chunks);
-  pass.device.for_each_row(chunks, kernel::SquareSums<A>{vector<const A>(run.arena.grad(), n), partial});
-  pass.device.for_each_row(1, kernel::ClipFactor{partial, most, run.on_device()});
+  pass.device.record([&] {
+    pass.device.for_each_row(chunks, kernel::SquareSums<A>{vector<const A>(run.arena.grad(), n), partial});
+    pass.device.for_each_row(1, kernel::ClipFactor{partial, most, run.on_device()});
+  });
 }
 
 }  // namespace espalier::inline v0

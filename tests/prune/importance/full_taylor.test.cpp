@@ -39,7 +39,8 @@ std::vector<double> dense(Single<Oracle<double>>& model, const std::vector<doubl
   const auto& p = model.projection;
   const Index in = p.in(), out = p.out(), n = Index(x.size()) / in;
   std::vector<double> score(std::size_t(model.units.units()));
-  const auto w = espalier::detail::effective_weight(p);
+  Pass<Oracle<double>> pass(model.run.workspace, {});
+  const auto w = espalier::detail::effective_weight(pass, p);
   std::vector<double> dz(std::size_t(n * out));
   for (Index t = 0; t < n; ++t)
     for (Index i = 0; i < out; ++i) {

@@ -24,7 +24,7 @@ struct FullTaylorImportance {
     auto scratch = pass.scratch();
     const Index step = panel_rows(p.in(), p.out());
     auto g = scratch.template matrix<A>(step, p.in());
-    const auto weight = detail::effective_weight(p);
+    const auto weight = detail::effective_weight(scratch, p);
     for (Index i = 0; i < p.out(); i += step) {
       const Index n = std::min(step, p.out() - i);
       pass.device.gemm(A(1), sight.dy.cols(i, n).t(), sight.x, A(0), g.rows(0, n));

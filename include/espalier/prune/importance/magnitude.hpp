@@ -10,7 +10,8 @@ struct MagnitudeImportance {
 
   template <class Device, class Projection, class A>
   void score(Pass<Device>& pass, const Projection& p, Axis axis, View<A, 1> out) const {
-    const kernel::MagnitudeElement<typename Projection::W, A> element{detail::effective_weight(p)};
+    auto scratch = pass.scratch();
+    const kernel::MagnitudeElement<typename Projection::W, A> element{detail::effective_weight(scratch, p)};
     detail::add_scores(pass.device, element, p.out(), p.in(), axis, out);
   }
   template <class A>

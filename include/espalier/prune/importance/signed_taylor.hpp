@@ -20,9 +20,10 @@ struct SignedTaylorImportance {
     require(axis == Axis::columns ? bool(sight.dx) || !sight.x : bool(sight.y) || !sight.x,
             "signed Taylor score: backward did not hand over {} of a projection of shape ({}, {})",
             axis == Axis::columns ? "dx" : "y", p.out(), p.in());
+    auto scratch = pass.scratch();
     const kernel::SignedScore<X, A> kernel =
         axis == Axis::rows
-            ? kernel::SignedScore<X, A>{sight.y, sight.dy, p.bias.empty() ? View<const A, 1>{} : p.bias.view(), out}
+            ? kernel::SignedScore<X, A>{sight.y, sight.dy, detail::effective_bias(scratch, p), out}
             : kernel::SignedScore<X, A>{sight.x, sight.dx, {}, out};
     pass.device.for_each_row(kernel.blocks(), kernel);
   }

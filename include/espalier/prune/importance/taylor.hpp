@@ -7,6 +7,7 @@
 namespace espalier::inline v0 {
 
 /// Σ (Ĝ∘W)²,  Ĝ = gB A + B gA − η gB gA,  W = W0 + s B A.                                  LoRAPrune, eq. 9 and 10
+/// With a sequential adapter, A W0 and gA W0 stand for A and gA.
 ///
 /// First-order importance from the adapters' gradients alone: the frozen weight's gradient is never formed, nothing of
 /// size (out, in) is stored, W is read once. A projection without an adapter contributes nothing.
@@ -23,8 +24,10 @@ struct TaylorImportance {
     if constexpr (detail::LowRank<decltype(p.adapter)>) {
       const auto& adapter = p.adapter;
       if (!adapter.active()) return;
+      auto scratch = pass.scratch();
+      const auto gradient = adapter.gradient(scratch, p.weight.view());
       const kernel::TaylorElement<typename Projection::W, A> element{
-          detail::effective_weight(p),   adapter.b.grad, adapter.a.grad, A(eta), A(scaled ? adapter.scale : 1.0), power,
+          detail::effective_weight(scratch, p), gradient.b, gradient.u, A(eta), A(scaled ? adapter.scale : 1.0), power,
           clipped ? pass.state : nullptr};
       if (axis == Axis::rows) {
         const kernel::TaylorRows<typename Projection::W, A> rows{{element, out}};
