@@ -19,8 +19,15 @@
 
 namespace espalier::tool {
 
-/// How frozen weights lie in memory. The one choice that the tool makes by type.
+/// How frozen weights lie in memory.
 enum class Storage { fp32, bf16 };
+
+/// Where a model computes, and how its weights lie there: the one choice that the tool makes by type. On a GPU,
+/// weights in bf16 mean activations in bf16.
+struct Placement {
+  Storage weights = Storage::fp32;
+  bool cuda = false;
+};
 
 /// What to train, and what to prune while training; plain data.
 struct FitPlan {
@@ -88,16 +95,20 @@ class Engine {
   virtual void save_adapter(const std::string& directory, bool overwrite) = 0;
 };
 
-/// The checkpoint's own storage, unless --weights says otherwise.
-Storage storage_for(const std::string& directory, const std::string& weights);
+/// The checkpoint's own storage, unless --weights says otherwise; where --device says.
+Placement placement_for(const std::string& directory, const std::string& weights, const std::string& device);
 /// The number format in which a checkpoint stores its embedding.
 Dtype stored_dtype(const std::string& directory);
 
 std::unique_ptr<Engine> open_fp32(const std::string& directory, const LowRankOptions&, std::uint64_t seed);
 std::unique_ptr<Engine> open_bf16(const std::string& directory, const LowRankOptions&, std::uint64_t seed);
-inline std::unique_ptr<Engine> open_engine(Storage storage, const std::string& directory, const LowRankOptions& options,
+std::unique_ptr<Engine> open_cuda_fp32(const std::string& directory, const LowRankOptions&, std::uint64_t seed);
+std::unique_ptr<Engine> open_cuda_bf16(const std::string& directory, const LowRankOptions&, std::uint64_t seed);
+inline std::unique_ptr<Engine> open_engine(Placement where, const std::string& directory, const LowRankOptions& options,
                                            std::uint64_t seed = 0) {
-  return storage == Storage::bf16 ? open_bf16(directory, options, seed) : open_fp32(directory, options, seed);
+  const bool small = where.weights == Storage::bf16;
+  if (where.cuda) return small ? open_cuda_bf16(directory, options, seed) : open_cuda_fp32(directory, options, seed);
+  return small ? open_bf16(directory, options, seed) : open_fp32(directory, options, seed);
 }
 
 /// Options that give no projection an adapter.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <espalier/adapter/initialise.hpp>
-#include <espalier/backend/cpu.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/peft.hpp>
 #include <espalier/model/save.hpp>
@@ -23,17 +22,17 @@
 
 namespace espalier::tool {
 
-/// The engine for one type of stored weights. Instantiated once per type, in a file of its own.
-template <class Weight>
+/// The engine for one device and type of stored weights. Instantiated once each, in a file of its own.
+template <class DeviceType>
 class EngineOf final : public Engine {
  public:
-  using Device = Cpu<float, Weight>;
+  using Device = DeviceType;
   using Model = Llama<Device, LowRankAdapter>;
 
   EngineOf(const std::string& directory, const LowRankOptions& options, std::uint64_t seed)
       : directory_(directory), model_(espalier::load<Model>(device_, directory, options, seed)) {}
 
-  Storage storage() const override { return std::is_same_v<Weight, float> ? Storage::fp32 : Storage::bf16; }
+  Storage storage() const override { return std::is_same_v<typename Device::Weight, float> ? Storage::fp32 : Storage::bf16; }
   Facts facts() override { return facts_of(model_); }
   std::string source_hash() override { return model_.source.sha256(); }
 
@@ -47,7 +46,10 @@ class EngineOf final : public Engine {
     static_cast<void>(double(model_.evaluate({tokens, std::span<const int>(nothing), shape, 1.0})));
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
-  std::vector<float> logits(std::span<const int> tokens, Shape shape) override { return model_.logits(tokens, shape); }
+  std::vector<float> logits(std::span<const int> tokens, Shape shape) override {
+    const auto numbers = model_.logits(tokens, shape);
+    return {numbers.begin(), numbers.end()};
+  }
 
   FitResult fit(const FitPlan& p, const TokenFile& data, Follower& follower) override {
     model_.recompute = p.recompute;
@@ -90,13 +92,16 @@ class EngineOf final : public Engine {
 
   void round(Dtype dtype) override {
     for_each_tensor(model_, [&](const std::string&, auto& tensor) {
-      auto* const numbers = tensor.view().data;
-      for (Index i = 0; i < tensor.size(); ++i) {
-        using T = std::remove_cvref_t<decltype(numbers[i])>;
-        const float x = float(numbers[i]);
-        if (dtype == Dtype::bf16) numbers[i] = T(float(BFloat16(x)));
-        if (dtype == Dtype::f16) numbers[i] = T(float(Half(x)));
+      auto* const data = tensor.view().data;
+      using T = std::remove_pointer_t<decltype(data)>;
+      std::vector<T> numbers(std::size_t(tensor.size()));
+      device_.download(data, numbers.data(), tensor.size());
+      for (T& number : numbers) {
+        const float x = float(number);
+        if (dtype == Dtype::bf16) number = T(float(BFloat16(x)));
+        if (dtype == Dtype::f16) number = T(float(Half(x)));
       }
+      device_.upload(data, numbers.data(), tensor.size());
     });
   }
 

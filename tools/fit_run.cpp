@@ -35,20 +35,20 @@ FitRun::FitRun(const Request& request, const Console& console)
   if (s.resume.empty()) check_output(s.out, s.overwrite, {s.model, s.data, s.val, s.adapter, s.config});
   if (s.data.empty())
     throw Trouble{Errc::usage, "-d FILE is missing: what should it learn from?", "",
-                  "token ids (.bin, .npy, .jsonl), or text for a model of bytes"};
+                  "token ids (.bin, .npy, .jsonl), or text (.txt, .jsonl)"};
   use_threads(s.threads);
-  const auto whole = within("--data", "", [&] { return std::make_unique<TokenFile>(read_data(s.data)); });
+  const auto whole = within("--data", "", [&] { return std::make_unique<TokenFile>(read_data(s.data, s.model)); });
   if (s.val.empty()) {
     auto [first, last] = within("--data", "give a --val file", [&] { return whole->split(0.1); });
     data_ = std::make_unique<TokenFile>(first), val_ = std::make_unique<TokenFile>(last);
     val_source_ = "the last 10 % of " + s.data;
   } else {
     data_ = std::make_unique<TokenFile>(*whole);
-    val_ = within("--val", "", [&] { return std::make_unique<TokenFile>(read_data(s.val)); });
+    val_ = within("--val", "", [&] { return std::make_unique<TokenFile>(read_data(s.val, s.model)); });
     val_source_ = s.val;
   }
-  storage_ = storage_for(s.model, s.weights);
-  engine_ = open_engine(storage_, s.model, adapter_options(s), std::uint64_t(s.seed));
+  placement_ = placement_for(s.model, s.weights, s.device);
+  engine_ = open_engine(placement_, s.model, adapter_options(s), std::uint64_t(s.seed));
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine_->load_adapter(s.adapter); });
   dense_ = engine_->facts();
   if (dense_.trainable == 0) {
@@ -88,7 +88,7 @@ json::Value FitRun::forecast() const {
        {"trainable", dense_.trainable},
        {"steps", steps_},
        {"tokens_per_step", request_.settings.batch * request_.settings.accumulate * request_.settings.seq_len},
-       {"weights", storage_ == Storage::bf16 ? "bf16" : "fp32"},
+       {"weights", placement_.weights == Storage::bf16 ? "bf16" : "fp32"},
        {"settings", settings_json(request_)}});
 }
 

@@ -30,7 +30,7 @@ class FitRun {
   std::unique_ptr<Engine> release() { return std::move(engine_); }
   const RunDirectory& directory() const { return directory_; }
   RunRecord& record() { return record_; }
-  Storage storage() const { return storage_; }
+  Placement placement() const { return placement_; }
 
   /// What --dry-run prints: steps, and what will be asked for.
   json::Value forecast() const;
@@ -49,7 +49,7 @@ class FitRun {
   const Console& console_;
   RunDirectory directory_;
   RunRecord record_;
-  Storage storage_ = Storage::fp32;
+  Placement placement_;
   std::unique_ptr<TokenFile> data_, val_;
   std::string val_source_;
   std::unique_ptr<Engine> engine_;

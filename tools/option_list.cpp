@@ -23,7 +23,7 @@ std::vector<Option> make_options() {
   return {
       {"out", &S::out, kWrite, files, "DIR",
        "where the result goes; never an existing directory without --overwrite", {}, {"-o"}},
-      {"data", &S::data, kData, files, "FILE", "tokens: .bin .npy .jsonl; text for byte-level models", {}, {"-d"}},
+      {"data", &S::data, kData, files, "FILE", "tokens: .bin .npy .jsonl; text: .txt .jsonl", {}, {"-d"}},
       {"val", &S::val, Verb::train | Verb::prune, files, "FILE",
        "held-out data; without it the last 10 % of --data"},
       {"adapter", &S::adapter, Verb::merge | Verb::eval | Verb::train | Verb::prune | Verb::export_,

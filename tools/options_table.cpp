@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "gpu.hpp"
 #include "nearest.hpp"
 #include "trouble.hpp"
 
@@ -195,8 +196,13 @@ void check(const Request& request) {
   must(s.threads >= 0 && s.threads <= 4096, format("--threads is {}, expected 0 to 4096", s.threads));
   must(!(s.quiet && s.verbose), "--quiet and --verbose contradict each other");
   if (s.device == "cuda") {
-    throw Trouble{Errc::resources, "--device cuda: this build has no CUDA", "",
-                  "leave --device away to compute on the CPU"};
+    const CudaState cuda = cuda_state();
+    if (!cuda.built)
+      throw Trouble{Errc::resources, "--device cuda: this build has no CUDA", "",
+                    "build it where nvcc is, with -DESPALIER_CUDA=ON, or leave --device away to compute on the CPU"};
+    if (cuda.devices.empty())
+      throw Trouble{Errc::resources, "--device cuda: this build has CUDA " + cuda.version + ", but there is no device",
+                    cuda.why, "nvidia-smi lists the cards that the driver sees; leave --device away to compute on the CPU"};
   }
 }
 

@@ -26,7 +26,7 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
   std::vector<std::unique_ptr<Engine>> engines;
   std::vector<Engine*> timed;
   const auto open = [&](const std::string& name, const std::string& directory) {
-    engines.push_back(open_engine(run.storage(), directory, no_adapters()));
+    engines.push_back(open_engine(run.placement(), directory, no_adapters()));
     timed.push_back(engines.back().get());
     out.models.push_back({name, timed.back()->facts(), weight_bytes(directory), {}, 0});
   };

@@ -11,10 +11,9 @@ Dtype stored_dtype(const std::string& directory) {
   return files.contains(embedding) ? files.info(embedding).dtype : Dtype::f32;
 }
 
-Storage storage_for(const std::string& directory, const std::string& weights) {
-  if (weights == "bf16") return Storage::bf16;
-  if (weights == "fp32") return Storage::fp32;
-  return stored_dtype(directory) == Dtype::bf16 ? Storage::bf16 : Storage::fp32;
+Placement placement_for(const std::string& directory, const std::string& weights, const std::string& device) {
+  const bool small = weights == "bf16" || (weights != "fp32" && stored_dtype(directory) == Dtype::bf16);
+  return {small ? Storage::bf16 : Storage::fp32, device == "cuda"};
 }
 
 }  // namespace espalier::tool

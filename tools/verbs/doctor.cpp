@@ -12,6 +12,7 @@
 #include <omp.h>
 #endif
 
+#include "../gpu.hpp"
 #include "../numbers.hpp"
 #include "../table.hpp"
 #include "../threads.hpp"
@@ -100,7 +101,11 @@ int doctor(const Request& request, const Console& console) {
   facts.set("gemm", fixed(speed, 1) + " GFLOP/s (fp32, 768 x 768, best of a third of a second)");
   facts.set("memory", bytes_text(page * double(::sysconf(_SC_PHYS_PAGES))) + ", free " +
                           bytes_text(page * double(::sysconf(_SC_AVPHYS_PAGES))));
-  facts.set("cuda", "not built");
+  const CudaState cuda = cuda_state();
+  facts.set("cuda", !cuda.built            ? "not built"
+                    : cuda.devices.empty() ? "built with " + cuda.version + ", no device: " + cuda.why
+                                           : "built with " + cuda.version);
+  for (const std::string& device : cuda.devices) facts.set("cuda device " + device.substr(0, device.find(':')), device.substr(device.find(':') + 2));
   if (console.json()) {
     facts.set("gflops", speed);
     console.result(facts.dump(2) + "\n");

@@ -19,8 +19,8 @@ int eval(const Request& request, const Console& console) {
   if (s.data.empty())
     throw Trouble{Errc::usage, "-d FILE is missing: what should be predicted?", "", "e.g. -d val.bin"};
   use_threads(s.threads);
-  const TokenFile data = within("--data", "", [&] { return read_data(s.data); });
-  const auto engine = open_engine(storage_for(s.model, s.weights), s.model, no_adapters());
+  const TokenFile data = within("--data", "", [&] { return read_data(s.data, s.model); });
+  const auto engine = open_engine(placement_for(s.model, s.weights, s.device), s.model, no_adapters());
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine->load_adapter(s.adapter); });
   within("--data", "", [&] { data.check(engine->facts().vocab); });
   const auto begin = std::chrono::steady_clock::now();

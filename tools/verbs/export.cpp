@@ -14,8 +14,8 @@ int export_model(const Request& request, const Console& console) {
   const Settings& s = request.settings;
   check_output(s.out, s.overwrite, {s.model, s.adapter});
   use_threads(s.threads);
-  const Storage storage = s.weights == "bf16" ? Storage::bf16 : Storage::fp32;  // fp32 holds whatever the file has
-  const auto engine = open_engine(storage, s.model, no_adapters());
+  const Placement where{s.weights == "bf16" ? Storage::bf16 : Storage::fp32, s.device == "cuda"};  // fp32 holds whatever the file has
+  const auto engine = open_engine(where, s.model, no_adapters());
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine->load_adapter(s.adapter); });
   if (s.dry_run) {
     console.result(console.json() ? "{\"dry_run\": true}\n" : "nothing was written: --dry-run\n");

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/backend/meta.hpp>
+#include <espalier/data/tokenizer/tokenizer_file.hpp>
 #include <espalier/io/safetensors.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/peft.hpp>
@@ -77,8 +78,11 @@ void describe_model(Sheet& sheet, const std::string& directory, std::vector<Tens
   sheet.json.set("groups", c.groups);
   sheet.add("head_dim", c.head_dim);
   sheet.add("feed_forward", c.feed_forward);
+  const std::string tokenizer = tokenizer_file(directory);
   sheet.add("vocabulary", c.vocab,
-            with_commas(c.vocab) + (is_byte_level(c.vocab) ? " (bytes: raw text is read as it is)" : ""));
+            with_commas(c.vocab) + (!tokenizer.empty()         ? " (text goes through " + tokenizer + ")"
+                                    : is_byte_level(c.vocab) ? " (bytes: raw text is read as it is)"
+                                                             : ""));
   sheet.add("tied_head", c.tied, c.tied ? "yes" : "no");
   sheet.add("positions", c.max_positions);
   sheet.add("parameters", f.parameters);

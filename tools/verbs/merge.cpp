@@ -18,8 +18,8 @@ int merge(const Request& request, const Console& console) {
   check_output(s.out, s.overwrite, {s.model, s.adapter});
   use_threads(s.threads);
   // Added in fp32 and rounded once, when it is written.
-  const Storage storage = s.weights == "bf16" ? Storage::bf16 : Storage::fp32;
-  const auto engine = open_engine(storage, s.model, no_adapters());
+  const Placement where{s.weights == "bf16" ? Storage::bf16 : Storage::fp32, s.device == "cuda"};
+  const auto engine = open_engine(where, s.model, no_adapters());
   within("--adapter", "", [&] { engine->load_adapter(s.adapter); });
   const Facts facts = engine->facts();
   console.say(trainable_line(facts.trainable, facts.parameters));

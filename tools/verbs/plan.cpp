@@ -128,7 +128,7 @@ int plan(const Request& request, const Console& console) {
   const bool scored = request.given("criterion") && (s.criterion == "magnitude" || s.criterion == "random");
   if (scored) {
     FitPlan p = fit_plan(request, "");
-    const auto engine = open_engine(storage_for(s.model, s.weights), s.model, no_adapters());
+    const auto engine = open_engine(placement_for(s.model, s.weights, s.device), s.model, no_adapters());
     const Plan chosen = engine->choose_now(p);
     Table units;
     units.left = true;
