@@ -100,16 +100,9 @@ Placement placement_for(const std::string& directory, const std::string& weights
 /// The number format in which a checkpoint stores its embedding.
 Dtype stored_dtype(const std::string& directory);
 
-std::unique_ptr<Engine> open_fp32(const std::string& directory, const LowRankOptions&, std::uint64_t seed);
-std::unique_ptr<Engine> open_bf16(const std::string& directory, const LowRankOptions&, std::uint64_t seed);
-std::unique_ptr<Engine> open_cuda_fp32(const std::string& directory, const LowRankOptions&, std::uint64_t seed);
-std::unique_ptr<Engine> open_cuda_bf16(const std::string& directory, const LowRankOptions&, std::uint64_t seed);
-inline std::unique_ptr<Engine> open_engine(Placement where, const std::string& directory, const LowRankOptions& options,
-                                           std::uint64_t seed = 0) {
-  const bool small = where.weights == Storage::bf16;
-  if (where.cuda) return small ? open_cuda_bf16(directory, options, seed) : open_cuda_fp32(directory, options, seed);
-  return small ? open_bf16(directory, options, seed) : open_fp32(directory, options, seed);
-}
+/// The engine of the family that config.json names.
+std::unique_ptr<Engine> open_engine(Placement where, const std::string& directory, const LowRankOptions& options,
+                                    std::uint64_t seed = 0);
 
 /// Options that give no projection an adapter.
 inline LowRankOptions no_adapters() {

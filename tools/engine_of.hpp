@@ -18,16 +18,16 @@
 #include <type_traits>
 
 #include "count_facts.hpp"
-#include "engine.hpp"
+#include "open_engine.hpp"
 
 namespace espalier::tool {
 
-/// The engine for one device and type of stored weights. Instantiated once each, in a file of its own.
-template <class DeviceType>
+/// The engine of one family of models on one device. Instantiated once each, in a file of its own.
+template <class DeviceType, class Family>
 class EngineOf final : public Engine {
  public:
   using Device = DeviceType;
-  using Model = Llama<Device, LowRankAdapter>;
+  using Model = LanguageModel<Device, LowRankAdapter, Family>;
 
   EngineOf(const std::string& directory, const LowRankOptions& options, std::uint64_t seed)
       : directory_(directory), model_(espalier::load<Model>(device_, directory, options, seed)) {}

@@ -4,6 +4,7 @@
 
 #include "gpu.hpp"
 #include "numbers.hpp"
+#include "open_engine.hpp"
 
 namespace espalier::tool {
 
@@ -20,6 +21,11 @@ CudaState cuda_state() {
     state.why = error.what();
   }
   return state;
+}
+
+std::unique_ptr<Engine> open_on_gpu(Storage weights, const std::string& directory, const LowRankOptions& options,
+                                    std::uint64_t seed) {
+  return open_as<CudaFp32, CudaBf16>(weights, directory, options, seed);
 }
 
 }  // namespace espalier::tool

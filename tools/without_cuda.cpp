@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT
-// In a build without CUDA; otherwise with_cuda.cpp and engine_cuda_*.cu.
+// In a build without CUDA; otherwise with_cuda.cpp.
 #include "gpu.hpp"
-#include "engine.hpp"
+#include "open_engine.hpp"
 
 namespace espalier::tool {
 
 CudaState cuda_state() { return {}; }
 
-std::unique_ptr<Engine> open_cuda_fp32(const std::string&, const LowRankOptions&, std::uint64_t) {
-  fail(Errc::resources, "this build has no CUDA");
-}
-std::unique_ptr<Engine> open_cuda_bf16(const std::string&, const LowRankOptions&, std::uint64_t) {
+std::unique_ptr<Engine> open_on_gpu(Storage, const std::string&, const LowRankOptions&, std::uint64_t) {
   fail(Errc::resources, "this build has no CUDA");
 }
 

@@ -58,16 +58,18 @@ std::string dtypes_text(const std::vector<TensorInfo>& tensors) {
 }
 
 /// Bytes that a training step of a model takes beside its weights: adapters four times, and what backward reads.
-double activation_bytes(const LlamaConfig& c, double tokens) {
+template <class Config>
+double activation_bytes(const Config& c, double tokens) {
   const double a_block = double(6 * c.hidden + 2 * (c.heads + 2 * c.groups) * c.head_dim + 4 * c.feed_forward);
   return 4 * tokens * (double(c.layers) * a_block + double(4 * c.hidden));
 }
 
+template <class Family>
 void describe_model(Sheet& sheet, const std::string& directory, std::vector<TensorInfo>& tensors) {
-  const ModelFiles files(directory);
-  const LlamaConfig& c = files.config;
+  const ModelFiles<typename Family::Config> files(directory);
+  const auto& c = files.config;
   Meta<float> device;
-  Llama<Meta<float>, Frozen> model(device, c);
+  LanguageModel<Meta<float>, Frozen, Family> model(device, c);
   const Facts f = facts_of(model);
   for (const std::string& name : files.tensors.names()) tensors.push_back(files.tensors.info(name));
   sheet.add("kind", "model", "model, " + files.source.config.text("model_type", "?"));
@@ -151,7 +153,8 @@ int info(const Request& request, const Console& console) {
   if (io::is_directory(path)) {
     const bool adapter =
         io::exists(io::join(path, "adapter_config.json")) && !io::exists(io::join(path, "config.json"));
-    adapter ? describe_adapter(sheet, path, tensors) : describe_model(sheet, path, tensors);
+    if (adapter) describe_adapter(sheet, path, tensors);
+    else with_family(path, [&](auto family) { describe_model<decltype(family)>(sheet, path, tensors); });
   } else if (path.ends_with(".safetensors")) {
     const SafetensorsFile file(path);
     Index numbers = 0;

@@ -24,10 +24,11 @@ struct Outcome {
 };
 
 /// Prunes and compacts shapes without memory. Which units leave is not known without scores, how many is.
-Outcome outcome(const LlamaConfig& config, PrunerOptions options, double sparsity) {
+template <class Family>
+Outcome outcome(const typename Family::Config& config, PrunerOptions options, double sparsity) {
   using Shapes = Meta<float>;
   Shapes device;
-  Llama<Shapes, Frozen> model(device, config);
+  LanguageModel<Shapes, Frozen, Family> model(device, config);
   options.every = 1;
   Outcome out;
   {
@@ -68,20 +69,17 @@ std::string numbers_text(const std::vector<int>& kept) {
   return kept.size() > 12 ? out + " ..." : out;
 }
 
-}  // namespace
-
-int plan(const Request& request, const Console& console) {
-  need_model(request);
+template <class Family>
+int plan_for(const Request& request, const Console& console) {
   const Settings& s = request.settings;
-  use_threads(s.threads);
-  const ModelFiles files(s.model);
+  const ModelFiles<typename Family::Config> files(s.model);
   const PrunerOptions options = pruner_options(s);
   Meta<float> device;
-  Llama<Meta<float>, Frozen> whole(device, files.config);
+  LanguageModel<Meta<float>, Frozen, Family> whole(device, files.config);
   const Facts dense = facts_of(whole);
   Index prunable = 0;
 
-  const auto asked = outcome(files.config, options, s.target_params > 0 ? 0.5 : s.sparsity);
+  const auto asked = outcome<Family>(files.config, options, s.target_params > 0 ? 0.5 : s.sparsity);
   prunable = asked.report.prunable;
   json::Value result = json::Value::object(
       {{"model", s.model}, {"parameters", dense.parameters}, {"macs_per_token", dense.macs}, {"prunable", prunable}});
@@ -107,7 +105,7 @@ int plan(const Request& request, const Console& console) {
   std::sort(shares.begin(), shares.end());
   if (s.target_params > 0) shares = {0.5};
   for (const double share : shares) {
-    const Outcome o = outcome(files.config, options, share);
+    const Outcome o = outcome<Family>(files.config, options, share);
     const std::string name = s.target_params > 0 ? with_commas(s.target_params) : printed("%.3g", share);
     table.rows.push_back(
         {name, with_commas(o.facts.parameters), change_text(double(dense.parameters), double(o.facts.parameters)),
@@ -157,6 +155,15 @@ int plan(const Request& request, const Console& console) {
   console.say("next: espalier prune " + s.model + " -d DATA -o OUT" +
               (request.given("sparsity") ? " --sparsity " + printed("%.3g", s.sparsity) : ""));
   return 0;
+}
+
+}  // namespace
+
+int plan(const Request& request, const Console& console) {
+  need_model(request);
+  use_threads(request.settings.threads);
+  return with_family(request.settings.model,
+                     [&](auto family) { return plan_for<decltype(family)>(request, console); });
 }
 
 }  // namespace espalier::tool

@@ -24,6 +24,7 @@ inline ActivationFunction read_activation(const ConfigReader& config, std::strin
 
 template <>
 struct StoredModel<Gpt2Config> {
+  static constexpr std::string_view kTypes[] = {"gpt2"};
   static constexpr std::string_view kEmbedding = "transformer.wte.weight", kHead = "lm_head.weight",
                                     kPrefix = "transformer.";
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <espalier/io/checkpoint_files.hpp>
-#include <espalier/io/json_file.hpp>
 #include <espalier/model/families.hpp>
 #include <espalier/adapter/initialise.hpp>
 #include <set>
@@ -129,7 +128,7 @@ void read_tensor(Device& device, const TensorFiles& files, const std::string& na
 /// held against the other.
 template <class Config = LlamaConfig>
 struct ModelFiles {
-  explicit ModelFiles(const std::string& directory) : source(described(directory)), config(configured(source)), tensors(directory) {
+  explicit ModelFiles(const std::string& directory) : source(read_source(directory)), config(configured(source)), tensors(directory) {
     detail::check_tensors(config, tensors);
     StoredModel<Config>::tensors(config, [&](const std::string& name, const std::vector<Index>&) {
       source.dtypes.emplace_back(name, tensors.info(stored(name)).dtype);
@@ -146,19 +145,6 @@ struct ModelFiles {
   TensorFiles tensors;
 
  private:
-  static ModelSource described(const std::string& directory) {
-    if (!io::is_directory(directory)) fail(Errc::bad_input, "{}: there is no such directory", directory);
-    if (!io::exists(io::join(directory, "config.json"))) {
-      fail(Errc::bad_input, "{}: there is no config.json\n  hint: {}", directory,
-           io::exists(io::join(directory, "adapter_config.json"))
-               ? "this is an adapter: load its base model and then the adapter"
-               : "a model directory holds config.json and model.safetensors, as save_pretrained writes them");
-    }
-    ModelSource source;
-    source.directory = directory;
-    source.config = json::read_file(io::resolve_inside(directory, "config.json"), std::uint64_t{16} << 20);
-    return source;
-  }
   static Config configured(const ModelSource& source) {
     const std::string path = io::join(source.directory, "config.json");
     read_stored_dtype(source.config, path);

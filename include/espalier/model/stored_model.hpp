@@ -19,6 +19,7 @@ constexpr std::string_view name_of(Layout l) {
 
 /// What files know of a family of models, specialised beside its configuration:
 ///
+///   kTypes                              the model_types of config.json that are its own
 ///   kEmbedding, kHead                   the tensors that a tied head shares
 ///   kPrefix                             what names lack in files that were saved without their head; empty: always there
 ///   Config read(object, source)         from config.json
