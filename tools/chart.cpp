@@ -79,12 +79,12 @@ std::string Chart::html() const {
            tick_text(t, ticks.size() > 1 ? ticks[1] - ticks[0] : 1, percent) + "</text>\n";
   }
   out += "<text class=\"tick\" text-anchor=\"end\" x=\"" + at(kLeft - 7) + "\" y=\"" + at(kHeight - 9) +
-         "\">step</text>\n";
+         "\">" + escaped(x_name) + "</text>\n";
   const auto x_ticks = round_ticks(x0, x1, 5);
   for (const double t : x_ticks) {
     if (t < x0 - 1e-9 || t > x1 + 1e-9) continue;  // a chart begins at its first point
     out += "<text class=\"tick\" text-anchor=\"middle\" x=\"" + at(px(t)) + "\" y=\"" + at(kHeight - 9) + "\">" +
-           tick_text(t, 1, false) + "</text>";
+           tick_text(t, 1, x_percent) + "</text>";
   }
   out += "\n";
   for (const Curve& c : curves) {
@@ -102,7 +102,7 @@ std::string Chart::html() const {
     for (const Point& p : c.points) {  // a title is a tooltip without a script
       if (!c.dots) break;
       out += "<circle class=\"dot " + c.look + "\" cx=\"" + at(px(p.x)) + "\" cy=\"" + at(py(p.y)) +
-             "\" r=\"3.2\"><title>step " + at(p.x) + ": " + (percent ? fixed(100 * p.y, 1) + "%" : fixed(p.y, 3)) +
+             "\" r=\"3.2\"><title>" + escaped(c.name + ", " + x_name) + " " + (x_percent ? tick_text(p.x, 1, true) : at(p.x)) + ": " + (percent ? fixed(100 * p.y, 1) + "%" : fixed(p.y, 3)) +
              "</title></circle>";
     }
     out += "\n";

@@ -23,6 +23,8 @@ struct Chart {
   std::string shade;                    ///< what it is called
   bool from_zero = false;               ///< y starts at zero
   bool percent = false;
+  std::string x_name = "step";
+  bool x_percent = false;
 
   /// A figure: SVG that takes its colours from the page.
   std::string html() const;

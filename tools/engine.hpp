@@ -6,6 +6,7 @@
 #include <espalier/prune/options.hpp>
 #include <espalier/prune/plan.hpp>
 #include <espalier/prune/report.hpp>
+#include <espalier/train/checkpoint.hpp>
 #include <espalier/train/observer.hpp>
 #include <espalier/train/trainer_options.hpp>
 #include <memory>
@@ -43,7 +44,8 @@ struct FitPlan {
   bool linear = false;
   PrunerOptions pruner;
   std::string resume;        ///< folder whose newest good checkpoint is taken up; empty: start anew
-  std::string interrupt_to;  ///< folder for a checkpoint when somebody asks to stop
+  std::string interrupt_to;  ///< folder for a checkpoint when somebody asks to stop; empty: none is written
+  Index shared_steps = 0;    ///< taken before the pruner came, see recall()
 };
 
 /// Whoever follows a run. stop() is asked after every step.
@@ -84,6 +86,9 @@ class Engine {
   virtual double forward_seconds(std::span<const int> tokens, Shape shape) = 0;  ///< of one forward run
   virtual std::vector<float> logits(std::span<const int> tokens, Shape shape) = 0;
   virtual FitResult fit(const FitPlan&, const TokenFile&, Follower&) = 0;
+  /// Adapters and moments as they are now, and back into a model that was opened in the same way, after so many steps.
+  virtual std::shared_ptr<const TrainingState> remember() = 0;
+  virtual void recall(const TrainingState&, Index steps) = 0;
   /// Scores of every unit without training, for criteria that need the weights alone.
   virtual Plan choose_now(const FitPlan&) = 0;
   virtual void merge() = 0;             ///< W0 + s B A

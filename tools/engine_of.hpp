@@ -59,7 +59,10 @@ class EngineOf final : public Engine {
       NoPruner none;
       return run(p, optimizer, none, batches, follower, {});
     }
-    const auto schedule = AnySchedule::over(batches.steps(), p.sparsity, p.warmup, p.cooldown, p.linear);
+    const Index shared = p.shared_steps, pruned = std::max<Index>(1, batches.steps() - shared);
+    const auto schedule =  // of the steps that the pruner sees
+        shared == 0 ? AnySchedule::over(pruned, p.sparsity, p.warmup, p.cooldown, p.linear)
+                    : AnySchedule::over(pruned, p.sparsity, 0, p.cooldown * double(batches.steps()) / double(pruned), p.linear);
     FitResult result;
     with_importance(p, [&](auto importance) {
       Pruner pruner(model_, importance, EMAMask{.decay = p.ema}, schedule, p.pruner);
@@ -68,6 +71,19 @@ class EngineOf final : public Engine {
       for (const std::string& warning : pruner.warnings()) follower.note(warning);
     });
     return result;
+  }
+
+  std::shared_ptr<const TrainingState> remember() override {
+    const AdamW<Model> optimizer(model_);  // whose moments have places then
+    NoPruner none;
+    return std::make_shared<const TrainingState>(take_state(model_, none));
+  }
+  void recall(const TrainingState& state, Index steps) override {
+    const AdamW<Model> optimizer(model_);
+    NoPruner none;
+    put_state(state, model_, none);
+    model_.run.step.step = std::uint32_t(steps);
+    model_.run.restore();
   }
 
   Plan choose_now(const FitPlan& p) override {
@@ -162,7 +178,7 @@ class EngineOf final : public Engine {
     } relay{follower, trainer};
     FitResult result;
     result.summary = trainer.run(relay);
-    if (result.summary.stopped) {
+    if (result.summary.stopped && !p.interrupt_to.empty()) {
       trainer.options.checkpoints = p.interrupt_to;
       result.checkpoint = trainer.save();
     }

@@ -29,6 +29,8 @@ int run(const Request& request) {
       return info(request, console);
     case Verb::plan:
       return plan(request, console);
+    case Verb::compare:
+      return compare(request, console);
     case Verb::train:
       return train(request, console);
     case Verb::prune:

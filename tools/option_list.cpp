@@ -7,13 +7,14 @@ namespace {
 
 constexpr unsigned operator|(Verb a, Verb b) { return static_cast<unsigned>(a) | static_cast<unsigned>(b); }
 constexpr unsigned operator|(unsigned a, Verb b) { return a | static_cast<unsigned>(b); }
-constexpr unsigned kAll = 511;
-constexpr unsigned kFit = Verb::train | Verb::prune | Verb::demo;  // verbs that train
+constexpr unsigned kAll = 1023;
+constexpr unsigned kFit = Verb::train | Verb::prune | Verb::demo;  // verbs that make one model
+constexpr unsigned kLearn = kFit | Verb::compare;                  // … or many
 constexpr unsigned kPrune = Verb::prune | Verb::demo;              // … and prune
 constexpr unsigned kPlan = kPrune | Verb::plan;
-constexpr unsigned kWrite = Verb::train | Verb::prune | Verb::merge | Verb::export_ | Verb::demo;
-constexpr unsigned kRun = kFit | Verb::eval | Verb::plan | Verb::merge | Verb::export_ | Verb::doctor;
-constexpr unsigned kData = Verb::train | Verb::prune | Verb::eval;
+constexpr unsigned kWrite = kLearn | Verb::merge | Verb::export_;
+constexpr unsigned kRun = kLearn | Verb::eval | Verb::plan | Verb::merge | Verb::export_ | Verb::doctor;
+constexpr unsigned kData = Verb::train | Verb::prune | Verb::eval | Verb::compare;
 
 // clang-format off
 std::vector<Option> make_options() {
@@ -24,25 +25,25 @@ std::vector<Option> make_options() {
       {"out", &S::out, kWrite, files, "DIR",
        "where the result goes; never an existing directory without --overwrite", {}, {"-o"}},
       {"data", &S::data, kData, files, "FILE", "tokens: .bin .npy .jsonl; text: .txt .jsonl", {}, {"-d"}},
-      {"val", &S::val, Verb::train | Verb::prune, files, "FILE",
+      {"val", &S::val, Verb::train | Verb::prune | Verb::compare, files, "FILE",
        "held-out data; without it the last 10 % of --data"},
       {"adapter", &S::adapter, Verb::merge | Verb::eval | Verb::train | Verb::prune | Verb::export_,
        files, "DIR",
        "a PEFT adapter directory to start from, or to apply", {}, {"-a"}},
       {"config", &S::config, kAll, files, "FILE",
        "TOML with the same names; [train], [prune] … are for one verb", {}, {"-c"}},
-      {"resume", &S::resume, Verb::train | Verb::prune, files, "DIR",
+      {"resume", &S::resume, Verb::train | Verb::prune | Verb::compare, files, "DIR",
        "go on from the last good checkpoint of DIR (default: --out), to the same bits", {}, {}, true},
 
-      {"rank", &S::rank, kFit, adapter, "N", "rank of the adapters", {}, {"-r", "--r", "--lora_r", "--lora-r"}},
-      {"alpha", &S::alpha, kFit, adapter, "X", "scale is alpha / rank", {}, {"--lora_alpha", "--lora-alpha"}},
-      {"dropout", &S::dropout, kFit, adapter, "P",
+      {"rank", &S::rank, kLearn, adapter, "N", "rank of the adapters", {}, {"-r", "--r", "--lora_r", "--lora-r"}},
+      {"alpha", &S::alpha, kLearn, adapter, "X", "scale is alpha / rank", {}, {"--lora_alpha", "--lora-alpha"}},
+      {"dropout", &S::dropout, kLearn, adapter, "P",
        "on the input of the adapters, during training", {}, {"--lora_dropout", "--lora-dropout"}},
-      {"targets", &S::targets, kFit, adapter, "NAMES",
+      {"targets", &S::targets, kLearn, adapter, "NAMES",
        "linear maps that get an adapter, e.g. q_proj,v_proj; none: all of the blocks", {},
        {"--target_modules", "--target-modules"}},
-      {"rslora", &S::rslora, kFit, adapter, "", "scale is alpha / sqrt(rank)", {}, {"--use_rslora", "--use-rslora"}},
-      {"init", &S::init, kFit, adapter, "NAME",
+      {"rslora", &S::rslora, kLearn, adapter, "", "scale is alpha / sqrt(rank)", {}, {"--use_rslora", "--use-rslora"}},
+      {"init", &S::init, kLearn, adapter, "NAME",
        "how A starts; B starts at zero", {"peft", "gaussian"}, {"--init_lora_weights", "--init-lora-weights"}},
 
       {"sparsity", &S::sparsity, kPlan, pruning, "X", "share of the heads and channels that leave", {},
@@ -52,44 +53,47 @@ std::vector<Option> make_options() {
       {"criterion", &S::criterion, kPlan, pruning, "NAME",
        "importance: LoRA-guided, exact Taylor, signed Taylor, |W|, chance",
        {"lora", "full", "signed", "magnitude", "random"}, {"--prune_metric", "--prune-metric"}},
-      {"power", &S::power, kPlan, pruning, "NAME", "of Taylor scores: (G W)^2 or |G W|", {"square", "abs"}},
-      {"schedule", &S::schedule, kPrune, pruning, "NAME", "how sparsity grows", {"cubic", "linear"}},
-      {"warmup", &S::warmup, kPrune, pruning, "X", "share of the steps before pruning starts", {},
+      {"criteria", &S::criteria, static_cast<unsigned>(Verb::compare), pruning, "LIST", "criteria to compare; none: all of them"},
+      {"sparsities", &S::sparsities, static_cast<unsigned>(Verb::compare), pruning, "LIST", "shares of the heads and channels that leave"},
+      {"seeds", &S::seeds, static_cast<unsigned>(Verb::compare), pruning, "N", "runs of each criterion at each sparsity, from --seed on"},
+      {"power", &S::power, kPlan | Verb::compare, pruning, "NAME", "of Taylor scores: (G W)^2 or |G W|", {"square", "abs"}},
+      {"schedule", &S::schedule, kPrune | Verb::compare, pruning, "NAME", "how sparsity grows", {"cubic", "linear"}},
+      {"warmup", &S::warmup, kPrune | Verb::compare, pruning, "X", "share of the steps before pruning starts", {},
        {"--warmup_iters"}},
-      {"cooldown", &S::cooldown, kPrune, pruning, "X", "share of the steps after it has ended", {},
+      {"cooldown", &S::cooldown, kPrune | Verb::compare, pruning, "X", "share of the steps after it has ended", {},
        {"--cooldown_iters"}},
-      {"prune-every", &S::prune_every, kPrune, pruning, "N",
+      {"prune-every", &S::prune_every, kPrune | Verb::compare, pruning, "N",
        "steps between pruning events", {}, {"--prune_every", "--prune_freq", "--prune-freq"}},
-      {"ema", &S::ema, kPrune, pruning, "X", "decay of the smoothed scores"},
-      {"ranking", &S::ranking, kPlan, pruning, "NAME",
+      {"ema", &S::ema, kPrune | Verb::compare, pruning, "X", "decay of the smoothed scores"},
+      {"ranking", &S::ranking, kPlan | Verb::compare, pruning, "NAME",
        "compare units within a layer, or over all layers", {"local", "global"}},
-      {"revival", &S::revival, kPrune, pruning, "NAME",
+      {"revival", &S::revival, kPrune | Verb::compare, pruning, "NAME",
        "may a masked unit come back", {"none", "ema", "straight_through"}},
-      {"round-to", &S::round_to, kPlan, pruning, "N", "kept channels come in multiples of N", {}, {"--round_to"}},
-      {"exclude-layers", &S::exclude_layers, kPlan, pruning, "LIST",
+      {"round-to", &S::round_to, kPlan | Verb::compare, pruning, "N", "kept channels come in multiples of N", {}, {"--round_to"}},
+      {"exclude-layers", &S::exclude_layers, kPlan | Verb::compare, pruning, "LIST",
        "layers left alone, e.g. 0,1,-1 (negative: from the end)", {},
        {"--exclude_layers", "--skip-layers", "--skip_layers"}},
-      {"official", &S::official, kPlan, pruning, "",
+      {"official", &S::official, kPlan | Verb::compare, pruning, "",
        "reproduce the LoRAPrune authors' program, with its rounding and excluded layers"},
 
-      {"steps", &S::steps, kFit, training, "N", "optimizer steps; 0: --epochs", {}, {"--max_steps", "--max-steps"}},
-      {"epochs", &S::epochs, kFit, training, "X", "passes over the data, when --steps is 0", {},
+      {"steps", &S::steps, kLearn, training, "N", "optimizer steps; 0: --epochs", {}, {"--max_steps", "--max-steps"}},
+      {"epochs", &S::epochs, kLearn, training, "X", "passes over the data, when --steps is 0", {},
        {"--num_train_epochs"}},
-      {"batch", &S::batch, kFit | Verb::eval, training, "N",
+      {"batch", &S::batch, kLearn | Verb::eval, training, "N",
        "sequences in a batch", {}, {"-b", "--batch_size", "--batch-size"}},
-      {"accumulate", &S::accumulate, kFit, training, "N",
+      {"accumulate", &S::accumulate, kLearn, training, "N",
        "batches per optimizer step", {}, {"--accum", "--gradient_accumulation_steps"}},
-      {"seq-len", &S::seq_len, kFit | Verb::eval, training, "N",
+      {"seq-len", &S::seq_len, kLearn | Verb::eval, training, "N",
        "tokens in a sequence", {}, {"-t", "--seq_len", "--cutoff_len"}},
-      {"lr", &S::lr, kFit, training, "X", "peak learning rate", {}, {"--learning-rate", "--learning_rate"}},
-      {"lr-schedule", &S::lr_schedule, kFit, training, "NAME",
+      {"lr", &S::lr, kLearn, training, "X", "peak learning rate", {}, {"--learning-rate", "--learning_rate"}},
+      {"lr-schedule", &S::lr_schedule, kLearn, training, "NAME",
        "shape of the learning rate", {"constant", "linear", "cosine"}, {"--lr_schedule", "--lr_scheduler_type"}},
-      {"lr-warmup", &S::lr_warmup, kFit, training, "X",
+      {"lr-warmup", &S::lr_warmup, kLearn, training, "X",
        "steps, or below 1 the share of the steps, until the peak", {}, {"--lr_warmup", "--warmup_ratio"}},
-      {"clip", &S::clip, kFit, training, "X",
+      {"clip", &S::clip, kLearn, training, "X",
        "largest global norm of the gradients; 0: no clipping", {}, {"--max_grad_norm", "--max-grad-norm"}},
-      {"weight-decay", &S::weight_decay, kFit, training, "X", "of AdamW, on the adapters", {}, {"--weight_decay"}},
-      {"recompute", &S::recompute, kFit, training, "",
+      {"weight-decay", &S::weight_decay, kLearn, training, "X", "of AdamW, on the adapters", {}, {"--weight_decay"}},
+      {"recompute", &S::recompute, kLearn, training, "",
        "keep only the input of each block: less memory, a third more work", {}, {"--gradient_checkpointing"}},
 
       {"eval-every", &S::eval_every, kFit, run, "N",
@@ -100,13 +104,13 @@ std::vector<Option> make_options() {
        {"--save_total_limit"}},
       {"log-every", &S::log_every, kFit, run, "N",
        "steps between log lines; 0: about forty lines a run", {}, {"--log_every", "--logging_steps"}},
-      {"val-tokens", &S::val_tokens, kFit | Verb::eval, run, "N",
+      {"val-tokens", &S::val_tokens, kLearn | Verb::eval, run, "N",
        "most held-out tokens an evaluation reads; 0: all", {}, {"--val_tokens"}},
-      {"runs", &S::runs, Verb::prune | Verb::eval | Verb::demo, run, "N", "runs behind a median latency"},
-      {"seed", &S::seed, kFit | Verb::plan, run, "N", "of every random number"},
+      {"runs", &S::runs, Verb::prune | Verb::eval | Verb::demo | Verb::compare, run, "N", "runs behind a median latency"},
+      {"seed", &S::seed, kLearn | Verb::plan, run, "N", "of every random number"},
       {"threads", &S::threads, kRun, run, "N", "0: as OpenMP decides; results have the same bits for any number"},
       {"device", &S::device, kRun, run, "NAME", "where to compute", {"cpu", "cuda"}},
-      {"weights", &S::weights, kFit | Verb::eval | Verb::plan | Verb::merge | Verb::export_, run, "NAME",
+      {"weights", &S::weights, kLearn | Verb::eval | Verb::plan | Verb::merge | Verb::export_, run, "NAME",
        "how frozen weights are held in memory; auto: as the checkpoint stores them", {"auto", "fp32", "bf16"}},
 
       {"layout", &S::layout, Verb::prune | Verb::export_ | Verb::demo, writing, "NAME",
@@ -141,6 +145,7 @@ Settings defaults_of(Verb verb) {
     s.layout = "uniform";
     s.steps = 160, s.lr = 3e-3, s.cooldown = 0.3, s.prune_every = 8, s.eval_every = 32;
   }
+  if (verb == Verb::compare) s.criteria = find_option("criterion")->choices;
   return s;
 }
 

@@ -90,6 +90,16 @@ std::string joined(const std::vector<std::string>& parts, const char* between) {
 
 }  // namespace
 
+std::vector<double> shares_of(const std::vector<std::string>& texts) {
+  std::vector<double> shares;
+  for (const std::string& text : texts) {
+    const double share = number(*find_option("sparsities"), text, "");
+    if (!(share > 0 && share < 1)) refuse(*find_option("sparsities"), text, "shares above 0 and below 1", "");
+    shares.push_back(share);
+  }
+  return shares;
+}
+
 bool Option::is_called(std::string_view key) const {
   const std::string wanted = plain(key);
   if (plain(name) == wanted) return true;
@@ -193,6 +203,14 @@ void check(const Request& request) {
   must(s.keep >= 1, "--keep is below 1: a checkpoint is needed to go on");
   must(s.runs >= 1, "--runs is below 1");
   must(s.seed >= 0, "--seed is negative");
+  must(s.seeds >= 1 && s.seeds <= 1000, format("--seeds is {}, expected 1 to 1000", s.seeds));
+  const std::vector<std::string>& known = find_option("criterion")->choices;
+  for (const std::string& c : s.criteria) {
+    must(std::find(known.begin(), known.end(), c) != known.end(),
+         format("--criteria has '{}', expected some of {}", c, joined(known, ", ")));
+  }
+  must(request.verb != Verb::compare || !s.criteria.empty(), "--criteria is empty: there is nothing to compare");
+  must(request.verb != Verb::compare || !shares_of(s.sparsities).empty(), "--sparsities is empty: there is nothing to compare");
   must(s.threads >= 0 && s.threads <= 4096, format("--threads is {}, expected 0 to 4096", s.threads));
   must(!(s.quiet && s.verbose), "--quiet and --verbose contradict each other");
   if (s.device == "cuda") {

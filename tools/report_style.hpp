@@ -31,6 +31,7 @@ figcaption{display:flex;flex-wrap:wrap;gap:4px 16px;align-items:center;font-size
 figcaption b{color:var(--ink);font-size:14px;margin-right:auto}
 .key::before{content:"";display:inline-block;width:14px;height:3px;border-radius:2px;margin:0 6px 3px 0;background:var(--c)}
 .main{--c:var(--leaf)}.second{--c:var(--bark)}.faint{--c:var(--faint)}
+.c0{--c:var(--leaf)}.c1{--c:var(--bark)}.c2{--c:#3b76c4}.c3{--c:#a650a0}.c4{--c:#c0a021}.c5{--c:#2a9d9d}.c6{--c:#c2455c}.c7{--c:#6b5bd2}.c8{--c:#7a8b2f}.c9{--c:var(--faint)}
 .key.shade::before{height:10px;margin-bottom:-1px;background:var(--leaf-soft)}
 .grid{stroke:var(--grid)}.tick{fill:var(--faint);font-size:11.5px}
 .line{fill:none;stroke:var(--c);stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}

@@ -17,6 +17,7 @@ enum class Verb : unsigned {
   eval = 64,
   export_ = 128,
   doctor = 256,
+  compare = 512,
 };
 
 /// Who said it. What comes later wins.
@@ -39,6 +40,9 @@ struct Settings {
   double warmup = 0.1, cooldown = 0.1, ema = 0.9;
   Index prune_every = 10, round_to = 1;
   std::vector<std::string> exclude_layers;
+  std::vector<std::string> criteria;  ///< of a comparison
+  std::vector<std::string> sparsities = {"0.2", "0.5", "0.8"};
+  Index seeds = 5;
   bool official = false;
   // training
   Index steps = 0, batch = 8, accumulate = 1, seq_len = 256;

@@ -203,3 +203,22 @@ TEST_CASE("the same ids mean the same in .bin, .npy and .jsonl") {
   CHECK(npy.json().at("sha256") == run({"info", bin, "--json"}).json().at("sha256"));
   CHECK(perplexity({checkpoint()}, scratch / "d.npy") == expected);
 }
+
+TEST_CASE("Other families go the same way: a GPT-2 is planned, pruned and evaluated") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 3000), val = token_file(scratch, "v.bin", 500, 48, 2);
+  const std::string model = checkpoint("gpt2");
+  CHECK(run({"info", model, "--json"}).json().at("kind") == "model");
+  const Result planned = run({"plan", model, "--sparsity", "0.5", "--json"});
+  CAPTURE(planned.err);
+  REQUIRE(planned.code == 0);
+  const Result r = run(std::vector<std::string>{"prune", model, "-d", data, "--val", val, "-o", scratch / "small", "--steps", "30",
+                                                "--sparsity", "0.5", "--json"} + small_run);
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  CHECK(r.json().at("pruning").at("reached") == planned.json().at("outcomes").at(2).at("reached"));
+  CHECK(perplexity({scratch / "small"}, val) == doctest::Approx(r.json().at("pruned").at("perplexity").get<double>()));
+  const Result other = run({"eval", checkpoint("gpt2"), "-d", data, "--seq-len", "4096", "--runs", "1"});
+  CHECK(other.code == 2);
+  CHECK(other.says("learned positions"));
+}

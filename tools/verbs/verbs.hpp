@@ -9,6 +9,7 @@ namespace espalier::tool {
 int demo(const Request&, const Console&);
 int info(const Request&, const Console&);
 int plan(const Request&, const Console&);
+int compare(const Request&, const Console&);
 int train(const Request&, const Console&);
 int prune(const Request&, const Console&);
 int merge(const Request&, const Console&);

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <sstream>
+
+#include "run_tool.hpp"
+
+using namespace tooltest;
+
+namespace {
+
+const std::vector<std::string> common{"--seq-len", "16", "--batch", "4", "--lr", "3e-3", "--steps", "40", "--prune-every", "5", "--runs", "1"};
+
+std::vector<nlohmann::json> trials(const std::string& directory) {
+  std::vector<nlohmann::json> all;
+  std::istringstream lines(read(directory + "/trials.jsonl"));
+  for (std::string line; std::getline(lines, line);) all.push_back(nlohmann::json::parse(line));
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("An arm is the run that prune would have made, bit for bit, and the dense arm the one that train would have") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 6000), val = token_file(scratch, "v.bin", 900, 48, 2);
+  const std::vector<std::string> files{"-d", data, "--val", val};
+  const Result all = run(std::vector<std::string>{"compare", checkpoint(), "-o", scratch / "all", "--criteria", "lora", "--sparsities",
+                                                  "50%", "--seeds", "1", "--warmup", "0", "--seed", "7"} + files + common);
+  CAPTURE(all.err);
+  REQUIRE(all.code == 0);
+  const auto arms = trials(scratch / "all");
+  REQUIRE(arms.size() == 2);
+  CHECK(arms[0].at("criterion") == "");
+
+  const Result one = run(std::vector<std::string>{"prune", checkpoint(), "-o", scratch / "one", "--sparsity", "0.5", "--warmup", "0",
+                                                  "--seed", "7", "--json"} + files + common);
+  CAPTURE(one.err);
+  REQUIRE(one.code == 0);
+  CHECK(arms[1].at("loss") == one.json().at("pruned").at("loss"));
+  CHECK(arms[1].at("parameters") == one.json().at("pruned").at("parameters"));
+  CHECK(arms[1].at("reached") == one.json().at("pruning").at("reached"));
+
+  // What arms share is a part of the same run: the dense arm has seen the very batches and moments that train has.
+  const Result shared = run(std::vector<std::string>{"compare", checkpoint(), "-o", scratch / "shared", "--criteria", "magnitude",
+                                                     "--sparsities", "0.5", "--seeds", "1", "--warmup", "0.3", "--seed", "7"} + files + common);
+  CAPTURE(shared.err);
+  REQUIRE(shared.code == 0);
+  CHECK(trials(scratch / "shared")[0].at("loss") == arms[0].at("loss"));
+  const Result train = run(std::vector<std::string>{"train", checkpoint(), "-o", scratch / "adapter", "--seed", "7", "--json"} + files +
+                           std::vector<std::string>(common.begin(), common.end() - 4));
+  CAPTURE(train.err);
+  REQUIRE(train.code == 0);
+  CHECK(arms[0].at("loss").get<double>() == doctest::Approx(train.json().at("after").at("loss").get<double>()).epsilon(1e-6));
+}
+
+TEST_CASE("A comparison goes on where it was interrupted, and only with the same data") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 3000), val = token_file(scratch, "v.bin", 500, 48, 2);
+  const std::vector<std::string> call = std::vector<std::string>{"compare", checkpoint(), "-o", scratch / "c", "--criteria",
+                                                                 "magnitude,random", "--sparsities", "0.25,0.5", "--seeds", "2", "--json",
+                                                                 "-d", data, "--val", val} + common;
+  const Result whole = run(call);
+  CAPTURE(whole.err);
+  REQUIRE(whole.code == 0);
+  CHECK(trials(scratch / "c").size() == 2 * (1 + 2 * 2));
+  const nlohmann::json rows = whole.json().at("rows");
+  REQUIRE(rows.size() == 1 + 2 * 2);
+  for (const auto& row : rows) CHECK(row.at("loss").at("n") == 2);
+  for (const char* name : {"run.json", "report.html", "trials.jsonl"}) CHECK(fs::exists(scratch / ("c/" + std::string(name))));
+
+  const std::string text = read(scratch / "c/trials.jsonl");
+  std::size_t third = 0;
+  for (int k = 0; k < 3; ++k) third = text.find('\n', third) + 1;
+  write(scratch / "c/trials.jsonl", text.substr(0, third + 20));  // and a line that was cut off
+  const Result resumed = run({"compare", "--resume", scratch / "c", "--json"});
+  CAPTURE(resumed.err);
+  REQUIRE(resumed.code == 0);
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    CHECK(resumed.json().at("rows").at(r).at("loss") == rows.at(r).at("loss"));
+    CHECK(resumed.json().at("rows").at(r).at("criterion") == rows.at(r).at("criterion"));
+  }
+
+  token_file(scratch, "v.bin", 500, 48, 3);
+  const Result other = run({"compare", "--resume", scratch / "c"});
+  CHECK(other.code == 2);
+  CHECK(other.says("val_sha256"));
+}
+
+TEST_CASE("What cannot be compared is said before anything is trained") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 3000);
+  const Result unknown = run({"compare", checkpoint(), "-d", data, "-o", scratch / "c", "--criteria", "lora,luck"});
+  CHECK(unknown.code == 2);
+  CHECK(unknown.says("--criteria has 'luck', expected some of lora"));
+  const Result share = run({"compare", checkpoint(), "-d", data, "-o", scratch / "c", "--sparsities", "0.5,1.5"});
+  CHECK(share.code == 2);
+  CHECK(share.says("--sparsities is '1.5', expected shares above 0 and below 1"));
+  CHECK(run({"compare", checkpoint(), "-o", scratch / "c"}).says("-d FILE is missing"));
+  CHECK_FALSE(fs::exists(scratch / "c"));
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/io/json.hpp>
+#include <vector>
+
+#include "chart.hpp"
+#include "table.hpp"
+#include "trials.hpp"
+
+namespace espalier::tool {
+
+/// Arms that differ in their seeds only, brought together; the best of each sparsity first, what is not a number last.
+Table comparison_table(const std::vector<Trial>&);
+/// The same as data.
+json::Value comparison_json(const std::vector<Trial>&);
+/// Held-out loss over sparsity, a curve a criterion.
+Chart comparison_chart(const std::vector<Trial>&);
+
+}  // namespace espalier::tool

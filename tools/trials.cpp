@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include "trials.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "numbers.hpp"
+#include "options_table.hpp"
+#include "requests.hpp"
+
+namespace espalier::tool {
+namespace {
+
+/// Nobody is told about single steps; somebody may end them.
+struct Quiet final : Follower {
+  Quiet(const std::function<bool()>& s, Index last) : stop_(s), last_(last) {}
+  void started(Index, Index, AnySchedule, Index) override {}
+  void on_step(const StepReport& r) override { step_ = r.step; }
+  void on_evaluation(const EvaluationReport&) override {}
+  void on_checkpoint(const CheckpointReport&) override {}
+  void note(const std::string&) override {}
+  bool stop() override { return step_ == last_ || (asked_ = asked_ || stop_()); }
+  bool asked() const { return asked_; }
+
+ private:
+  const std::function<bool()>& stop_;
+  Index last_, step_ = -1;
+  bool asked_ = false;
+};
+
+}  // namespace
+
+std::string Arm::name() const {
+  return (dense() ? std::string("dense") : criterion + " at " + fixed(100 * sparsity, 0) + " %") +
+         format(", seed {}", seed);
+}
+
+json::Value Trial::json() const {
+  return json::Value::object({{"criterion", arm.criterion},
+                              {"sparsity", arm.sparsity},
+                              {"seed", arm.seed},
+                              {"reached", reached},
+                              {"parameters", parameters},
+                              {"macs_per_token", macs},
+                              {"loss", std::isfinite(loss) ? json::Value(loss) : json::Value()},
+                              {"latency_ms", latency * 1e3},
+                              {"dense_latency_ms", dense_latency * 1e3},
+                              {"seconds", seconds}});
+}
+
+Trial Trial::from(const json::Value& v) {
+  Trial t;
+  t.arm = {v.text("criterion"), v.number("sparsity"), v.index("seed")};
+  t.reached = v.number("reached"), t.parameters = v.index("parameters"), t.macs = v.index("macs_per_token");
+  t.loss = v.at("loss").is_null() ? std::nan("") : v.number("loss");
+  t.latency = v.number("latency_ms") / 1e3, t.dense_latency = v.number("dense_latency_ms") / 1e3;
+  t.seconds = v.number("seconds");
+  return t;
+}
+
+std::vector<Arm> arms_of(const Settings& s) {
+  std::vector<Arm> arms;
+  for (Index k = 0; k < s.seeds; ++k) {
+    arms.push_back({"", 0, s.seed + k});
+    for (const double sparsity : shares_of(s.sparsities))
+      for (const std::string& criterion : s.criteria) arms.push_back({criterion, sparsity, s.seed + k});
+  }
+  return arms;
+}
+
+Trials::Trials(const Request& request, const TokenFile& data, const TokenFile& val)
+    : request_(request), data_(data), val_(val),
+      placement_(placement_for(request.settings.model, request.settings.weights, request.settings.device)),
+      dense_(open_engine(placement_, request.settings.model, no_adapters())) {
+  const Facts facts = dense_->facts();
+  data.check(facts.vocab), val.check(facts.vocab);
+  steps_ = data.batches(plan({}).batches).steps();
+  shared_ = Index(request.settings.warmup * double(steps_) + 0.5);
+}
+
+FitPlan Trials::plan(const Arm& arm) const {
+  FitPlan p = fit_plan(request_, "");
+  p.seed = std::uint64_t(arm.seed), p.batches.seed = std::uint64_t(arm.seed);
+  p.prune = !arm.dense();
+  if (p.prune) p.criterion = arm.criterion, p.sparsity = arm.sparsity;
+  p.trainer.evaluate_every = 0;
+  p.resume.clear();  // a comparison goes on arm by arm
+  p.shared_steps = shared_;
+  return p;
+}
+
+bool Trials::share(Index seed, const std::function<bool()>& stop) {
+  if (begin_seed_ == seed) return true;
+  const auto engine =
+      open_engine(placement_, request_.settings.model, adapter_options(request_.settings), std::uint64_t(seed));
+  if (shared_ > 0) {
+    Quiet quiet(stop, shared_);
+    engine->fit(plan({"", 0, seed}), data_, quiet);
+    if (quiet.asked()) return false;
+  }
+  begin_ = engine->remember(), begin_seed_ = seed;
+  return true;
+}
+
+std::optional<Trial> Trials::run(const Arm& arm, const std::function<bool()>& stop) {
+  const Settings& s = request_.settings;
+  if (!share(arm.seed, stop)) return std::nullopt;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto engine = open_engine(placement_, s.model, adapter_options(s), std::uint64_t(arm.seed));
+  engine->recall(*begin_, shared_);
+  Quiet quiet(stop, -2);
+  const FitResult fitted = engine->fit(plan(arm), data_, quiet);
+  if (quiet.asked() && fitted.summary.stopped) return std::nullopt;
+  engine->merge();
+  engine->compact();
+  const Facts facts = engine->facts();
+  Trial t{.arm = arm, .reached = fitted.pruned ? fitted.pruned->reached : 0, .parameters = facts.parameters, .macs = facts.macs};
+  t.loss = engine->evaluate(val_.tokens(), evaluation_of(s)).loss;
+  const auto seconds = latencies({dense_.get(), engine.get()}, sample(val_.tokens(), s.seq_len), s.runs);
+  t.dense_latency = seconds[0], t.latency = seconds[1];
+  t.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return t;
+}
+
+}  // namespace espalier::tool

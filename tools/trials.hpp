@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/io/json.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comparison.hpp"
+#include "engine.hpp"
+#include "settings.hpp"
+
+namespace espalier::tool {
+
+/// One way to prune, once: by this criterion, to this sparsity, with this seed. No criterion: the dense model, tuned alike.
+struct Arm {
+  std::string criterion;
+  double sparsity = 0;
+  Index seed = 0;
+
+  bool dense() const { return criterion.empty(); }
+  std::string name() const;
+  bool operator==(const Arm&) const = default;
+};
+
+/// What came of an arm: counted from the tensors that were left, and measured.
+struct Trial {
+  Arm arm;
+  double reached = 0;  ///< share of the prunable parameters that has left
+  Index parameters = 0, macs = 0;
+  double loss = 0;                  ///< per token of the held-out text, in nats
+  double latency = 0, dense_latency = 0;  ///< seconds, medians of runs in turn
+  double seconds = 0;               ///< that the arm took, what it shares with others left out
+
+  json::Value json() const;
+  static Trial from(const json::Value&);
+};
+
+/// Every arm of a comparison, dense ones first for each seed: so that what they share is trained once.
+std::vector<Arm> arms_of(const Settings&);
+
+/// Runs arms. All arms of a seed begin with the same steps without pruning, which are run once and taken up from there.
+class Trials {
+ public:
+  Trials(const Request&, const TokenFile& data, const TokenFile& val);
+
+  Index steps() const { return steps_; }
+  Index shared_steps() const { return shared_; }
+  /// stop() is asked after every step; nothing comes back when it said yes.
+  std::optional<Trial> run(const Arm&, const std::function<bool()>& stop);
+
+ private:
+  FitPlan plan(const Arm&) const;
+  bool share(Index seed, const std::function<bool()>& stop);
+
+  const Request& request_;
+  const TokenFile &data_, &val_;
+  Placement placement_;
+  Index steps_ = 0, shared_ = 0;
+  std::unique_ptr<Engine> dense_;                ///< as it was read: what latencies are compared with
+  std::shared_ptr<const TrainingState> begin_;  ///< after the shared steps
+  Index begin_seed_ = -1;
+};
+
+}  // namespace espalier::tool

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <chrono>
+#include <espalier/io/file.hpp>
+#include <espalier/io/json_file.hpp>
+
+#include "../comparison_table.hpp"
+#include "../data.hpp"
+#include "../fit_run.hpp"
+#include "../interrupt.hpp"
+#include "../numbers.hpp"
+#include "../requests.hpp"
+#include "../threads.hpp"
+#include "../trouble.hpp"
+#include "verbs.hpp"
+
+namespace espalier::tool {
+namespace {
+
+/// Results of arms, a line each, as they come: a comparison that was interrupted goes on from here.
+class TrialFile {
+ public:
+  explicit TrialFile(std::string path) : path_(std::move(path)) {}
+
+  std::vector<Trial> read() const {
+    std::vector<Trial> trials;
+    if (!io::exists(path_)) return trials;
+    const std::string text = io::read_file(path_, std::uint64_t{1} << 28);
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      if (end == text.size()) break;  // a line that was cut off
+      trials.push_back(within(path_, "", [&] { return Trial::from(json::parse(text.substr(at, end - at))); }));
+      at = end + 1;
+    }
+    return trials;
+  }
+  void write(const std::vector<Trial>& trials) const {
+    std::string text;
+    for (const Trial& t : trials) text += t.json().dump() + "\n";
+    io::write_file_atomically(path_, std::string_view(text));
+  }
+
+ private:
+  std::string path_;
+};
+
+/// What has to be the same in all arms for their numbers to be compared.
+json::Value protocol(const Settings& s, const Trials& trials, const TokenFile& data, const TokenFile& val,
+                     const std::string& model_hash) {
+  const EvaluateOptions e = evaluation_of(s);
+  return json::Value::object({{"model_sha256", model_hash},
+                              {"data_sha256", data.tokens().hash()},
+                              {"val_sha256", val.tokens().hash()},
+                              {"val_tokens", val.size()},
+                              {"length", e.length},
+                              {"stride", e.stride > 0 ? e.stride : e.length},
+                              {"steps", trials.steps()},
+                              {"shared_steps", trials.shared_steps()},
+                              {"tokens_per_step", s.batch * s.accumulate * s.seq_len}});
+}
+
+void require_same(const json::Value& now, const std::string& run_file) {
+  const json::Value before = json::read_file(run_file);
+  for (const auto& [name, value] : now.members("protocol")) {
+    const json::Value* const was = before.at("protocol").find(name);
+    if (was == nullptr || was->dump() != value.dump()) {
+      throw Trouble{Errc::usage, "the comparison in this directory was made with another " + name, run_file,
+                    "its numbers and new ones cannot stand in one table: choose another --out"};
+    }
+  }
+}
+
+}  // namespace
+
+int compare(const Request& request, const Console& console) {
+  need_model(request);
+  const Settings& s = request.settings;
+  if (s.resume.empty()) check_output(s.out, s.overwrite, {s.model, s.data, s.val, s.config});
+  if (s.data.empty()) {
+    throw Trouble{Errc::usage, "-d FILE is missing: what should the arms learn from?", "",
+                  "token ids (.bin, .npy, .jsonl), or text (.txt, .jsonl)"};
+  }
+  use_threads(s.threads);
+  const TokenFile whole = within("--data", "", [&] { return read_data(s.data, s.model); });
+  const auto [data, val] = s.val.empty() ? within("--data", "give a --val file", [&] { return whole.split(0.1); })
+                                         : std::pair(whole, within("--val", "", [&] { return read_data(s.val, s.model); }));
+  Trials trials(request, data, val);
+  const std::vector<Arm> arms = arms_of(s);
+  const Index pruned = Index(arms.size()) - s.seeds;
+
+  console.say(console.bold("espalier compare") + "  " + s.model + (s.out.empty() ? "" : " -> " + s.out));
+  console.say(settings_table(request));
+  console.say(format("{} arms: {} criteria x {} sparsities x {} seeds, and the dense model tuned alike; {} steps each, the first {} "
+                     "shared by the arms of a seed", Index(arms.size()), Index(s.criteria.size()), Index(s.sparsities.size()), s.seeds,
+                     trials.steps(), trials.shared_steps()));
+  if (s.dry_run) {
+    const json::Value forecast = json::Value::object({{"dry_run", true}, {"arms", Index(arms.size())}, {"steps", trials.steps()},
+                                                      {"shared_steps", trials.shared_steps()}, {"settings", settings_json(request)}});
+    console.result(console.json() ? forecast.dump(2) + "\n" : format("nothing was written: --dry-run; {} arms to prune\n", pruned));
+    return 0;
+  }
+
+  const RunDirectory directory(s.out);
+  RunRecord record(request);
+  record.data("data", data), record.data("val", val);
+  const auto identity = protocol(s, trials, data, val,
+                                 open_engine(placement_for(s.model, s.weights, s.device), s.model, no_adapters())->source_hash());
+  record.set("protocol", identity);
+  if (s.resume.empty()) directory.open(s.overwrite);
+  else require_same(identity, directory / "run.json");
+  directory.write("run.json", record.text("running"));
+  const TrialFile file(directory / "trials.jsonl");
+  std::vector<Trial> done = file.read();
+
+  const Interruptible interruptible;
+  const auto begin = std::chrono::steady_clock::now();
+  Index number = 0, run_here = 0;
+  for (const Arm& arm : arms) {
+    ++number;
+    if (std::any_of(done.begin(), done.end(), [&](const Trial& t) { return t.arm == arm; })) continue;
+    const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const Index left = Index(arms.size()) - number + 1;
+    console.status(format("arm {} of {}: {}{}", number, Index(arms.size()), arm.name(),
+                          run_here == 0 ? "" : "   " + clock_text(spent / double(run_here) * double(left)) + " left"));
+    const auto trial = trials.run(arm, [] { return interrupted(); });
+    if (!trial) {
+      console.end_status();
+      directory.write("run.json", record.text("interrupted"));
+      console.say(format("interrupted in arm {} of {}; go on with: espalier compare --resume {}", number, Index(arms.size()), s.out));
+      return kInterrupted;
+    }
+    done.push_back(*trial), ++run_here;
+    file.write(done);
+    console.end_status();
+    console.say(format("{} of {}  {}: loss {}, {} % removed, {} s", number, Index(arms.size()), arm.name(), fixed(trial->loss, 4),
+                       fixed(100 * trial->reached, 2), fixed(trial->seconds, 1)));
+  }
+
+  const Table table = comparison_table(done);
+  const std::vector<std::string> notes = {
+      perplexity_protocol(s, s.val.empty() ? "the last 10 % of " + s.data : s.val),
+      format("Held-out text: {} tokens, SHA-256 {}.", with_commas(val.size()), val.tokens().hash()),
+      latency_protocol(s) + " Speed: latency of the dense model over that of the compacted one.",
+      format("Mean of {} seeds ± half of the 95 % confidence interval (Student's t). A seed decides adapters, batches and dropout.", s.seeds),
+      format("Every arm is trained for {} steps; pruning begins after {}, which the arms of a seed share.", trials.steps(),
+             trials.shared_steps())};
+  Report report;
+  report.title = "Criteria compared on " + io::base_name(s.model);
+  report.summary = format("{} criteria at {} sparsities with {} seeds under one protocol.", Index(s.criteria.size()),
+                          Index(s.sparsities.size()), s.seeds);
+  report.command = request.command;
+  report.charts = {comparison_chart(done)};
+  report.comparison = table, report.notes = notes;
+  report.settings = shown_settings(request), report.provenance = record.provenance();
+  json::Value result = json::Value::object({{"out", s.out}, {"protocol", identity}, {"rows", comparison_json(done)}});
+  record.set("result", result);
+  directory.write("report.html", report.html());
+  directory.write("run.json", record.text("done"));
+  console.result(console.json() ? result.dump(2) + "\n" : table.text());
+  for (const std::string& note : notes) console.say(console.faint(note));
+  console.say("report: " + s.out + "/report.html; every arm: " + s.out + "/trials.jsonl");
+  return 0;
+}
+
+}  // namespace espalier::tool
