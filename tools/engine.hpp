@@ -55,6 +55,7 @@ class Follower {
   virtual void started(Index steps, Index from, AnySchedule schedule, Index prunable) = 0;
   virtual void on_step(const StepReport&) = 0;
   virtual void on_evaluation(const EvaluationReport&) = 0;
+  virtual void on_compaction(const CompactionReport&) = 0;
   virtual void on_checkpoint(const CheckpointReport&) = 0;
   virtual void note(const std::string&) = 0;
   virtual bool stop() = 0;

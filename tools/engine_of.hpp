@@ -174,6 +174,7 @@ class EngineOf final : public Engine {
       }
       void on_evaluation(const EvaluationReport& r) { follower.on_evaluation(r); }
       void on_prune(const PruneReportLine&) {}
+      void on_compaction(const CompactionReport& r) { follower.on_compaction(r); }
       void on_checkpoint(const CheckpointReport& r) { follower.on_checkpoint(r); }
     } relay{follower, trainer};
     FitResult result;

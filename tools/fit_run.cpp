@@ -133,6 +133,7 @@ Report FitRun::report(const std::string& title) const {
   r.title = title;
   r.command = request_.command;
   r.charts = log_->charts();
+  r.stretches = log_->stretches();
   r.settings = shown_settings(request_);
   r.provenance = record_.provenance();
   r.provenance.emplace_back("tokens per second", brief(log_->tokens_per_second()));

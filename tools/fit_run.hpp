@@ -26,6 +26,7 @@ class FitRun {
   const Facts& dense() const { return dense_; }
   const Evaluation& before() const { return before_; }
   const FitResult& result() const { return result_; }
+  const RunLog& log() const { return *log_; }
   Engine& engine() { return *engine_; }
   std::unique_ptr<Engine> release() { return std::move(engine_); }
   const RunDirectory& directory() const { return directory_; }

@@ -69,6 +69,10 @@ std::vector<Option> make_options() {
        "compare units within a layer, or over all layers", {"local", "global"}},
       {"revival", &S::revival, kPrune | Verb::compare, pruning, "NAME",
        "may a masked unit come back", {"none", "ema", "straight_through"}},
+      {"compact", &S::compact, kPrune, pruning, "NAME",
+       "when masked units leave memory: at once (live), so that steps get cheaper, or when the run has ended; auto: live "
+       "where that chooses the same units",
+       {"auto", "live", "end"}},
       {"round-to", &S::round_to, kPlan | Verb::compare, pruning, "N", "kept channels come in multiples of N", {}, {"--round_to"}},
       {"exclude-layers", &S::exclude_layers, kPlan | Verb::compare, pruning, "LIST",
        "layers left alone, e.g. 0,1,-1 (negative: from the end)", {},

@@ -69,6 +69,7 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
   out.json = json::Value::object({{"out", s.out}, {"layout", written.layout}, {"steps", fitted.summary.step}});
   for (const Measured& m : out.models) out.json.set(m.name, m.json());
   if (fitted.pruned) out.json.set("pruning", reached_json(*fitted.pruned));
+  out.json.set("stretches", run.log().stretches_json());
   return out;
 }
 

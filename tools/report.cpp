@@ -51,6 +51,12 @@ std::string Report::html() const {
   if (!layers.empty()) {
     out += "<h2>What each layer kept</h2>\n<section class=\"card\">\n" + keep_picture(layers) + "</section>\n";
   }
+  if (!stretches.rows.empty()) {
+    out += "<h2>As units left</h2>\n<section class=\"card\">\n" + table_html(stretches) +
+           "<ul class=\"notes\">\n<li>Masked units leave memory while the run goes on. Memory: weights, adapters with their "
+           "gradients and moments, and scratch memory. Step time: the median of the steps until the next row.</li>\n"
+           "</ul>\n</section>\n";
+  }
   if (!comparison.rows.empty()) {
     out += "<h2>Before and after</h2>\n<section class=\"card\">\n" + table_html(comparison);
     if (!notes.empty()) {

@@ -22,6 +22,7 @@ struct Report {
   std::vector<Tile> tiles;
   std::vector<Chart> charts;
   std::vector<LayerUnits> layers;
+  Table stretches;  ///< what a step took as units left; may be empty
   Table comparison;
   std::vector<std::string> notes;  ///< how the numbers were taken
   std::vector<std::pair<std::string, std::string>> settings, provenance;

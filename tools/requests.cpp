@@ -36,6 +36,17 @@ PrunerOptions pruner_options(const Settings& s) {
   return o;
 }
 
+bool compacts_live(const Settings& s) {
+  const bool same_run = s.revival == "none" && !s.official;
+  if (s.compact == "live" && !same_run) {
+    throw Trouble{Errc::usage,
+                  s.official ? "--official scores masked units too, so that none can leave during the run"
+                             : "--revival " + s.revival + " lets masked units come back, so that none can leave during the run",
+                  "--compact live", "use --compact end, or auto"};
+  }
+  return same_run && s.compact != "end";
+}
+
 FitPlan fit_plan(const Request& request, const std::string& out) {
   const Settings& s = request.settings;
   FitPlan p;
@@ -69,10 +80,11 @@ FitPlan fit_plan(const Request& request, const std::string& out) {
   p.sparsity = s.sparsity, p.linear = s.schedule == "linear", p.seed = std::uint64_t(s.seed);
   if (s.target_params > 0) p.sparsity = 0.5;  // any: the schedule then says which share of the way is gone
   p.pruner = pruner_options(s);
+  if (p.prune && compacts_live(s)) p.trainer.compact = Compaction::live;
   // What else makes a run the run it is; files, speed and talk do not.
   json::Value identity = settings_json(request);
   for (const char* key : {"model", "out", "data", "val", "adapter", "threads", "eval-every", "save-every", "keep",
-                          "log-every", "val-tokens", "runs", "recompute", "layout", "dtype"})
+                          "log-every", "val-tokens", "runs", "recompute", "layout", "dtype", "compact"})
     if (std::string(key) != "layout" || !p.pruner.uniform) identity.erase(key);
   p.trainer.identity = identity.dump();
   return p;

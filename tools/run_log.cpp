@@ -14,22 +14,32 @@ namespace {
 
 json::Value finite(double x) { return std::isfinite(x) ? json::Value(x) : json::Value(); }
 
-/// At most `most` points, so that a report of a long run stays small.
-std::vector<Point> thinned(const std::vector<Point>& all, std::size_t most) {
+/// At most `most` of them, so that a report of a long run stays small.
+template <class T>
+std::vector<T> thinned(const std::vector<T>& all, std::size_t most) {
   if (all.size() <= most) return all;
-  std::vector<Point> some;
+  std::vector<T> some;
   for (std::size_t i = 0; i < most; ++i) some.push_back(all[i * (all.size() - 1) / (most - 1)]);
   return some;
 }
 
 }  // namespace
 
+double Stretch::median() const {
+  std::vector<double> sorted = ms;
+  std::sort(sorted.begin(), sorted.end());
+  const std::size_t n = sorted.size();
+  return n == 0 ? 0 : n % 2 == 1 ? sorted[n / 2] : 0.5 * (sorted[n / 2 - 1] + sorted[n / 2]);
+}
+
 RunLog::RunLog(const Console& console, std::string metrics_path, Index log_every, Index parameters, bool prunes)
     : console_(console),
       path_(std::move(metrics_path)),
       log_every_(log_every),
       parameters_(parameters),
-      prunes_(prunes) {}
+      prunes_(prunes) {
+  stretches_.push_back({1, parameters, 0, {}});
+}
 
 RunLog::~RunLog() {
   if (file_ != nullptr) std::fclose(file_);
@@ -70,6 +80,10 @@ void RunLog::remember(const json::Value& line) {
     if (line.given(key)) to.push_back({x, line.number(key)});
   };
   add("loss", loss_), add("val_loss", val_loss_), add("ppl", perplexity_), add("sparsity", sparsity_), add("lr", rate_);
+  if (line.given("ms")) stretches_.back().ms.push_back(line.number("ms"));
+  if (line.given("bytes")) stretches_.back().bytes = std::max(stretches_.back().bytes, line.index("bytes"));
+  if (line.given("compaction"))
+    stretches_.push_back({line.index("step") + 1, line.at("compaction").index("params"), 0, {}});
   if (line.given("val_loss")) last_val_ = line.number("val_loss"), has_val_ = true;
 }
 
@@ -97,6 +111,7 @@ void RunLog::on_step(const StepReport& r) {
   }
   pending_.set("tokens_per_s", finite(double(r.tokens) / r.seconds));
   pending_.set("ms", finite(r.seconds * 1e3));
+  pending_.set("bytes", r.bytes);
   const bool due = r.step % log_every_ == 0 || r.step == r.steps || r.step == from_ + 1;
   const auto now = Clock::now();
   if (console_.live()) {
@@ -109,7 +124,7 @@ void RunLog::on_step(const StepReport& r) {
 std::string RunLog::line(const StepReport& r) const {
   std::string out = format("step {}/{} | loss ", r.step, r.steps) + fixed(r.loss, 3);
   if (has_val_) out += " | val " + fixed(last_val_, 3);
-  if (prunes_) out += " | sparsity " + fixed(100 * r.sparsity, 1) + "%";
+  if (prunes_) out += " | sparsity " + fixed(100 * r.sparsity, 1) + "% | " + bytes_text(double(r.bytes));
   out += " | lr " + printed("%.1e", r.rate) + " | " + printed(smooth_ < 0.01 ? "%.1f ms" : "%.0f ms", smooth_ * 1e3);
   return out + " | " + brief(double(r.tokens) / smooth_) + " tok/s | eta " +
          clock_text(smooth_ * double(r.steps - r.step));
@@ -124,6 +139,51 @@ void RunLog::on_evaluation(const EvaluationReport& r) {
   console_.say(console_.bold(format("step {}{} | val ", r.step, steps_ > 0 ? format("/{}", steps_) : "") +
                              fixed(r.result.loss, 3) + " | perplexity " + fixed(r.result.perplexity, 3)) +
                (first ? console_.faint(format("  ({} tokens)", with_commas(r.result.tokens))) : ""));
+}
+
+void RunLog::on_compaction(const CompactionReport& r) {
+  if (pending_.is_null()) pending_ = json::Value::object({{"step", r.step}});
+  pending_.set("compaction", json::Value::object({{"params", r.after.parameters},
+                                                  {"trained", r.after.trained},
+                                                  {"bytes_before", r.before.bytes},
+                                                  {"bytes_after", r.after.bytes},
+                                                  {"ms", finite(r.seconds * 1e3)}}));
+  console_.detail(format("step {}: {} of {} parameters are left, {} of {}, in {}", r.step, with_commas(r.after.parameters),
+                         with_commas(r.before.parameters), bytes_text(double(r.after.bytes)),
+                         bytes_text(double(r.before.bytes)), milliseconds(r.seconds)));
+}
+
+Table RunLog::stretches() const {
+  Table table;
+  if (stretches_.size() < 2) return table;
+  table.head = {"from step", "parameters", "memory", "step time"};
+  for (const Stretch& s : thinned(stretches_, 16)) {
+    if (s.ms.empty()) continue;
+    table.rows.push_back({std::to_string(s.from), with_commas(s.parameters), bytes_text(double(s.bytes)), milliseconds(s.median() / 1e3)});
+  }
+  return table;
+}
+
+json::Value RunLog::stretches_json() const {
+  auto all = json::Value::array();
+  for (const Stretch& s : stretches_) {
+    if (s.ms.empty()) continue;
+    all.push_back(json::Value::object(
+        {{"from_step", s.from}, {"params", s.parameters}, {"bytes", s.bytes}, {"step_ms", s.median()}}));
+  }
+  return all;
+}
+
+std::string RunLog::stretches_line() const {
+  std::vector<const Stretch*> seen;
+  for (const Stretch& s : stretches_)
+    if (!s.ms.empty()) seen.push_back(&s);
+  if (seen.size() < 2) return "";
+  const Stretch &first = *seen.front(), &last = *seen.back();
+  return format("while units left: a step took {}, then {} (medians before the first and after the last of {} events); "
+                "memory {}, then {}",
+                milliseconds(first.median() / 1e3), milliseconds(last.median() / 1e3), seen.size() - 1,
+                bytes_text(double(first.bytes)), bytes_text(double(last.bytes)));
 }
 
 void RunLog::on_checkpoint(const CheckpointReport& r) { console_.detail("checkpoint " + r.path); }

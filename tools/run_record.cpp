@@ -7,6 +7,7 @@
 
 #include "numbers.hpp"
 #include "options_table.hpp"
+#include "requests.hpp"
 #include "threads.hpp"
 
 namespace espalier::tool {
@@ -54,6 +55,10 @@ std::vector<std::pair<std::string, std::string>> shown_settings(const Request& r
       continue;
     if (o.name == "epochs" && request.settings.steps > 0) continue;
     if (o.name == "sparsity" && request.settings.target_params > 0) continue;
+    if (o.name == "compact") {
+      out.emplace_back(o.name, compacts_live(request.settings) ? "live" : "end");
+      continue;
+    }
     out.emplace_back(o.name, text);
   }
   return out;

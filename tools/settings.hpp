@@ -36,7 +36,8 @@ struct Settings {
   // pruning
   double sparsity = 0.5;
   Index target_params = 0;
-  std::string criterion = "lora", power = "square", schedule = "cubic", ranking = "local", revival = "none";
+  std::string criterion = "lora", power = "square", schedule = "cubic", ranking = "local", revival = "none",
+              compact = "auto";
   double warmup = 0.1, cooldown = 0.1, ema = 0.9;
   Index prune_every = 10, round_to = 1;
   std::vector<std::string> exclude_layers;

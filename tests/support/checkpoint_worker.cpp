@@ -27,7 +27,10 @@ void work(const std::string& folder, void (*armed)(bool)) {
                 PrunerOptions{.every = 2});
   Trainer trainer(model, optimizer, pruner,
                   tiny_text(500).batches({.size = 1, .length = 12, .steps = kWorkerSteps, .accumulate = 2}),
-                  {.rate = {.peak = 1e-2}, .checkpoints = folder + "/run", .checkpoint_every = 2});
+                  {.rate = {.peak = 1e-2},
+                   .compact = Compaction::live,
+                   .checkpoints = folder + "/run",
+                   .checkpoint_every = 2});
   try {
     armed(true);
     const auto resumed = trainer.resume();

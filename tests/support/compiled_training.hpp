@@ -18,6 +18,8 @@ using Tiny = TinyModel<Cpu<float>>;
 using WideTiny = TinyModel<Cpu<double>>;
 template <class Score>
 using TinyPruner = Pruner<Tiny, Score, EMAMask, CubicSchedule>;
+template <class Score>
+using WideTinyPruner = Pruner<WideTiny, Score, EMAMask, CubicSchedule>;
 }  // namespace espalier::test
 
 #if defined(ESPALIER_PRECOMPILED)
@@ -34,18 +36,23 @@ ESPALIER_TEST_TEMPLATE std::string test::hash_of_training(test::Tiny&);
   ESPALIER_TEST_TEMPLATE class AdamW<MODEL>;                                                 \
   ESPALIER_TEST_TEMPLATE Evaluation evaluate(MODEL&, const Tokens&, const EvaluateOptions&); \
   ESPALIER_TEST_TEMPLATE void clip(MODEL&, double);                                          \
+  ESPALIER_TEST_TEMPLATE void compact(MODEL&);                                               \
+  ESPALIER_TEST_TEMPLATE Footprint footprint(MODEL&);                                        \
   ESPALIER_TEST_TEMPLATE std::string hash_of_base(MODEL&);
 ESPALIER_TEST_TINY(test::Tiny)
 ESPALIER_TEST_TINY(test::WideTiny)
 #undef ESPALIER_TEST_TINY
 
 ESPALIER_TEST_TEMPLATE class Scores<test::Tiny>;
-#define ESPALIER_TEST_PRUNER(SCORE)                                                                \
-  ESPALIER_TEST_TEMPLATE class Pruner<test::Tiny, SCORE, EMAMask, CubicSchedule>;                  \
-  ESPALIER_TEST_TEMPLATE void Scores<test::Tiny>::update(const SCORE&, const EMAMask&, Normalise); \
-  ESPALIER_TEST_TEMPLATE void Scores<test::Tiny>::compute(Pass<Cpu<float>>&, const SCORE&, const EMAMask&, Normalise);
-ESPALIER_TEST_PRUNER(TaylorImportance)
-ESPALIER_TEST_PRUNER(FullTaylorImportance)
+ESPALIER_TEST_TEMPLATE class Scores<test::WideTiny>;
+#define ESPALIER_TEST_PRUNER(MODEL, DEVICE, SCORE)                                            \
+  ESPALIER_TEST_TEMPLATE class Pruner<MODEL, SCORE, EMAMask, CubicSchedule>;                  \
+  ESPALIER_TEST_TEMPLATE void Scores<MODEL>::update(const SCORE&, const EMAMask&, Normalise); \
+  ESPALIER_TEST_TEMPLATE void Scores<MODEL>::compute(Pass<DEVICE>&, const SCORE&, const EMAMask&, Normalise);
+ESPALIER_TEST_PRUNER(test::Tiny, Cpu<float>, TaylorImportance)
+ESPALIER_TEST_PRUNER(test::Tiny, Cpu<float>, FullTaylorImportance)
+ESPALIER_TEST_PRUNER(test::WideTiny, Cpu<double>, TaylorImportance)
+ESPALIER_TEST_PRUNER(test::WideTiny, Cpu<double>, FullTaylorImportance)
 #undef ESPALIER_TEST_PRUNER
 
 // Not the class as a whole: clang 14 would compile the constructor that only NoPruner has.
@@ -63,11 +70,13 @@ ESPALIER_TEST_TRAINER(test::Tiny, NoPruner)
 ESPALIER_TEST_TRAINER(test::Tiny, test::TinyPruner<TaylorImportance>)
 ESPALIER_TEST_TRAINER(test::Tiny, test::TinyPruner<FullTaylorImportance>)
 ESPALIER_TEST_TRAINER(test::WideTiny, NoPruner)
+ESPALIER_TEST_TRAINER(test::WideTiny, test::WideTinyPruner<TaylorImportance>)
 #undef ESPALIER_TEST_TRAINER
 
 #define ESPALIER_TEST_RUN(MODEL, PRUNER, OBSERVER)                               \
   ESPALIER_TEST_TEMPLATE TrainingSummary Trainer<MODEL, PRUNER>::run(OBSERVER&); \
   ESPALIER_TEST_TEMPLATE void Trainer<MODEL, PRUNER>::one_step(OBSERVER&);       \
+  ESPALIER_TEST_TEMPLATE void Trainer<MODEL, PRUNER>::leave(OBSERVER&);          \
   ESPALIER_TEST_TEMPLATE void Trainer<MODEL, PRUNER>::save(OBSERVER&);
 ESPALIER_TEST_RUN(test::Tiny, NoPruner, Silent)
 ESPALIER_TEST_RUN(test::Tiny, NoPruner, test::TrainingLog)

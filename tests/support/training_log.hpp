@@ -11,6 +11,7 @@ struct TrainingLog : Silent {
   std::vector<StepReport> steps;
   std::vector<EvaluationReport> evaluations;
   std::vector<PruneReportLine> prunes;
+  std::vector<CompactionReport> compactions;
   std::vector<CheckpointReport> checkpoints;
   std::function<void(const StepReport&)> then;
 
@@ -20,6 +21,7 @@ struct TrainingLog : Silent {
   }
   void on_evaluation(const EvaluationReport& r) { evaluations.push_back(r); }
   void on_prune(const PruneReportLine& r) { prunes.push_back(r); }
+  void on_compaction(const CompactionReport& r) { compactions.push_back(r); }
   void on_checkpoint(const CheckpointReport& r) { checkpoints.push_back(r); }
   std::vector<double> losses() const {
     std::vector<double> all;

@@ -62,13 +62,14 @@ namespace {
 /// Notes how much each step has allocated. Itself it allocates nothing.
 struct Counter : Silent {
   long before = 0, during[64] = {};
-  bool event[64] = {};
+  bool event[64] = {}, compaction[64] = {};
   void on_step(const StepReport& r) { during[r.step] = allocations - before, before = allocations; }
   void on_prune(const PruneReportLine& r) { event[r.step] = true, before = allocations; }
+  void on_compaction(const CompactionReport& r) { compaction[r.step] = true, before = allocations; }
 };
 
 template <class Score>
-Counter train(Score score, bool recompute) {
+Counter train(Score score, bool recompute, Compaction compaction) {
   Device device;
   Model model(device, {.rank = 4, .dropout = 0.1});
   model.recompute = recompute;
@@ -77,7 +78,7 @@ Counter train(Score score, bool recompute) {
                 PrunerOptions{.every = 10});
   Trainer trainer(model, optimizer, pruner,
                   test::tiny_text().batches({.size = 2, .length = 40, .steps = 50, .accumulate = 2}),
-                  {.rate = {.peak = 1e-3}});
+                  {.rate = {.peak = 1e-3}, .compact = compaction});
   Counter counter;
   counter.before = allocations;
   trainer.run(counter);
@@ -85,23 +86,29 @@ Counter train(Score score, bool recompute) {
 }
 
 template <class Score>
-void check_training(Score score, bool recompute) {
+void check_training(Score score, bool recompute, Compaction compaction = Compaction::none) {
   // A thread takes scratch memory of its own when it gets its first row, which on a busy machine may be in any step of
   // a process's first run. Threads stay, and so does their memory: a second run is strict.
-  train(score, recompute);
-  const Counter counter = train(score, recompute);
+  train(score, recompute, compaction);
+  const Counter counter = train(score, recompute, compaction);
   CHECK(counter.during[1] > 0);
-  int quiet = 0, events = 0;
+  int quiet = 0, events = 0, compactions = 0;
   for (int step = 2; step <= 50; ++step) {
     if (step % 10 == 0 && step <= 40) {
-      events += counter.event[step];
+      events += counter.event[step], compactions += counter.compaction[step];
+      continue;
+    }
+    if (counter.compaction[step - 1]) {  // the first step of a smaller model finds out how much it needs
+      CHECK(counter.during[step] > 0);
+      CHECK(counter.during[step] <= counter.during[1]);
       continue;
     }
     CHECK_MESSAGE(counter.during[step] == 0, "step ", step);
     ++quiet;
   }
-  CHECK(quiet == 45);
+  CHECK(quiet == 45 - compactions);
   CHECK(events >= 3);
+  CHECK(compactions == (compaction == Compaction::live ? events : 0));
 }
 
 }  // namespace
@@ -124,6 +131,12 @@ TEST_CASE("Between pruning events a training step allocates nothing after the fi
   check_training(TaylorImportance{}, false);
   check_training(TaylorImportance{}, true);
   check_training(FullTaylorImportance{}, false);
+}
+
+TEST_CASE("Nor does one between events after which units left, once the smaller model has taken its first step" *
+          doctest::skip(ESPALIER_COUNTS == 0)) {
+  check_training(TaylorImportance{}, false, Compaction::live);
+  check_training(FullTaylorImportance{}, true, Compaction::live);
 }
 
 TEST_CASE("Neither does the loop that users write themselves" * doctest::skip(ESPALIER_COUNTS == 0)) {

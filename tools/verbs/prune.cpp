@@ -37,6 +37,7 @@ int prune(const Request& request, const Console& console) {
                        fixed(100 * fitted.pruned->reached, 2), fixed(100 * fitted.pruned->asked, 2),
                        fixed(100 * fitted.pruned->step, 2)));
   }
+  if (const std::string line = run.log().stretches_line(); !line.empty()) console.say(line);
   console.result(console.json() ? result.json.dump(2) + "\n" : result.table.text());
   for (const std::string& note : result.report.notes) console.say(console.faint(note));
   for (const std::string& note : written.notes) console.say("note: " + note);

@@ -79,6 +79,10 @@ class SequentialAdapter : public LowRankPair<Device> {
     return dh;
   }
 
+  /// Who masks the outputs, for scores, which see the weight without a pass: a masked output feeds no other one, so that
+  /// scores of a masked and of a compacted model agree.
+  OutputMask<T> outputs{};
+
   /// The effective weight is W + s B U with U = A W, and its gradient is seen through gB and gA W. While outputs are
   /// masked, U = (A∘M) W is what the projection computes with.
   template <class W>
@@ -137,7 +141,8 @@ class SequentialAdapter : public LowRankPair<Device> {
     x = std::move(y);
     return true;
   }
-  View<const T, 2> masked(Pass<Device>& pass, const OutputMask<T>& mask) const {
+  View<const T, 2> masked(Pass<Device>& pass, const OutputMask<T>& given) const {
+    const OutputMask<T>& mask = given ? given : outputs;
     if (!mask) return a.value;
     auto m = pass.template matrix<T>(a.rows, a.cols);
     pass.device.for_each_row(a.rows, kernel::MaskOutputs<T, T>{a.value, mask.forward, mask.width, m});

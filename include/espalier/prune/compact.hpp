@@ -93,8 +93,11 @@ void compact(Model& model) {
     });
   });
 
-  for_each_projection(model, [](const std::string&, auto& p) { p.probe = {}; });
   if (masks.empty()) return;
+  for_each_projection(model, [](const std::string&, auto& p) {
+    p.probe = {};
+    if constexpr (requires { p.adapter.outputs; }) p.adapter.outputs = {};
+  });
   model.run.arena.rebuild(
       device, [&](auto&& f) { for_each_parameter(model, [&](const std::string&, auto& p) { f(p); }); },
       [&](const Parameter<Device>& p, auto old, auto fresh) {

@@ -18,6 +18,10 @@ enum class Revival {
   straight_through,  ///< likewise, and backward does not see the mask, so that its gradients go on as if it were there
 };
 
+inline const char* name_of(Revival revival) {
+  return revival == Revival::none ? "none" : revival == Revival::ema ? "ema" : "straight_through";
+}
+
 /// By which norm each projection's scores are divided before those of a unit are added.
 enum class Normalise {
   automatic,  ///< alive for local ranking, none for global

@@ -46,7 +46,7 @@ class Pruner {
     require_reachable();
     watch();
   }
-  ~Pruner() { scores_.unwatch(); }
+  ~Pruner() { scores_.unwatch(), scores_.tell_masks(false); }
   Pruner(const Pruner&) = delete;
   Pruner& operator=(const Pruner&) = delete;
 
@@ -85,6 +85,22 @@ class Pruner {
     scores_.look();
     plan.groups = scores_.units().plan();
     return plan;
+  }
+
+  /// After a compaction between two steps: scores follow their units, and the next backward pass is watched again.
+  void follow() {
+    if (refresh()) watch();
+  }
+  /// Refuses options with which a run that masked units leave would choose others than one in which they stay.
+  void require_final() const {
+    require(options_.revival == Revival::none,
+            "pruner: with revival '{}' a masked unit can come back, so that none may leave during the run; use revival "
+            "'none', or compact when the run has ended",
+            name_of(options_.revival));
+    require(options_.normalise != Normalise::all,
+            "pruner: scores are normalised over all units, masked ones too{}, so that none may leave during the run; "
+            "normalise over those alive, or compact when the run has ended",
+            options_.official ? " (the official preset does so)" : "");
   }
 
   /// Everything that a resumed run needs: f(name, numbers) may read or replace the numbers, never how many there are.
@@ -126,11 +142,6 @@ class Pruner {
     count();
     return true;
   }
-  /// Outside of a step the next backward pass is watched again.
-  void follow() {
-    if (refresh()) watch();
-  }
-
   Goal goal(double share) const {
     Goal goal{.share = share, .by_parameters = options_.target_parameters > 0, .whole = options_.official};
     if (goal.by_parameters)

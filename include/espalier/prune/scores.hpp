@@ -17,7 +17,7 @@ class Scores {
   using A = typename Device::Accumulate;
   using Projection = typename Model::Projection;
 
-  explicit Scores(Model& model) : model_(model), units_(model) { allocate(); }
+  explicit Scores(Model& model) : model_(model), units_(model) { allocate(), tell_masks(); }
 
   Units<Model>& units() { return units_; }
 
@@ -25,7 +25,7 @@ class Scores {
   void rebuild() {
     look();
     units_.lay_out();
-    allocate();
+    allocate(), tell_masks();
     restore();
     watching_ = false;  // compaction took the probes away
   }
@@ -62,6 +62,14 @@ class Scores {
       for (auto& e : units_.entries())
         for (auto& side : e.sides) side.projection->probe = {};
     watching_ = false;
+  }
+  /// Adapters that mix outputs know which of them are masked.
+  void tell_masks(bool known = true) {
+    for (auto& e : units_.entries())
+      for (auto& side : e.sides)
+        if constexpr (requires { side.projection->adapter.outputs; })
+          if (side.axis == Axis::rows)
+            side.projection->adapter.outputs = known ? e.group.mask->outputs(side.slices.front().width) : OutputMask<A>{};
   }
 
   /// Scores of this step join the running ones.

@@ -106,7 +106,7 @@ class Units {
     return groups;
   }
 
-  /// Per group: f(name, scores of all units as last looked at) and f(name, bits of the units that are there).
+  /// Per group, under the units' numbers before any compaction: f(name, scores as last looked at) and f(name, bits).
   template <class F>
   void visit_state(Device& device, F&& f, bool straight_through) {
     for (Entry& e : entries_) {
@@ -116,11 +116,14 @@ class Units {
                 what, e.group.name(), x.size(), n);
       };
       const std::string at = "pruner." + std::to_string(e.group.layer) + "." + e.group.kind;
-      std::vector<double> alive(mask.alive().begin(), mask.alive().end());
+      std::vector<double> alive(std::size_t(mask.full()), 0.0);
+      for (std::size_t u = 0; u < e.origin.size(); ++u) alive[std::size_t(e.origin[u])] = mask.alive()[u];
       f(at + ".scores", e.last);
       f(at + ".alive", alive);
-      same("scores", e.last, mask.full()), same("alive", alive, mask.units());
-      mask.set(device, std::vector<std::uint8_t>(alive.begin(), alive.end()), straight_through);
+      same("scores", e.last, mask.full()), same("alive", alive, mask.full());
+      std::vector<std::uint8_t> bits(e.origin.size());
+      for (std::size_t u = 0; u < bits.size(); ++u) bits[u] = alive[std::size_t(e.origin[u])] != 0;
+      mask.set(device, bits, straight_through);
     }
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <map>
@@ -14,6 +15,8 @@
 #include <espalier/io/safetensors_write.hpp>
 #include <espalier/io/sha256.hpp>
 #include <espalier/io/staged_directory.hpp>
+#include <espalier/prune/extents.hpp>
+#include <espalier/train/live_compaction.hpp>
 
 namespace espalier::inline v0 {
 
@@ -90,13 +93,13 @@ namespace detail {
 
 /// Calls f(name, shape, type, take, put) for every piece of state: take() gives its numbers, put(numbers) sets them.
 template <class Model, class Pruner, class F>
-void for_each_state(Model& model, Pruner& pruner, F&& f) {
+void for_each_state(Model& model, Pruner& pruner, const Extents<Model>& extents, F&& f) {
   using A = typename Model::DeviceType::Accumulate;
   auto& device = *model.run.device;
   auto& arena = model.run.arena;
   for_each_parameter(model, [&](const std::string& path, auto& p) {
     const auto window = [&](const std::string& kind, A* at) {
-      f(kind + "/" + path, std::vector<Index>{p.rows, p.cols}, A{}, [&, at] {
+      f(kind + "/" + path, extents.of(p), A{}, [&, at] {
         std::vector<A> x(std::size_t(p.size()));
         device.download(at, x.data(), p.size());
         return x;
@@ -109,7 +112,7 @@ void for_each_state(Model& model, Pruner& pruner, F&& f) {
     auto& mask = *group.mask;
     const std::string name = "mask/" + group.name();
     // Of each unit: 2 where it is alive, 1 where only backward sees it (straight-through), 0 where it is masked.
-    f(name, std::vector<Index>{mask.units()}, std::uint8_t{}, [&] {
+    f(name, std::vector<Index>{extents.of(mask)}, std::uint8_t{}, [&] {
       std::vector<std::uint8_t> bits(mask.alive());
       for (auto& b : bits) b = b ? 2 : mask.straight_through() ? 1 : 0;
       return bits;
@@ -118,12 +121,9 @@ void for_each_state(Model& model, Pruner& pruner, F&& f) {
       for (auto& b : bits) through = through || b == 1, b = b == 2;
       mask.set(device, bits, through);
     });
-    f(name + "/origin", std::vector<Index>{mask.units()}, std::int32_t{},
+    f(name + "/origin", std::vector<Index>{extents.of(mask)}, std::int32_t{},
       [&] { return std::vector<std::int32_t>(mask.origin().begin(), mask.origin().end()); },
-      [&](const std::vector<std::int32_t>& origin) {
-        if (!std::equal(origin.begin(), origin.end(), mask.origin().begin(), mask.origin().end()))
-          fail(Errc::usage, "the checkpoint's {} keeps other units than this model's", group.name());
-      });
+      [](const std::vector<std::int32_t>&) {});  // who is left has been seen to before
   });
   pruner.visit_state([&](const std::string& name, std::vector<double>& x) {
     f("pruner/" + name, std::vector<Index>{Index(x.size())}, double{}, [&] { return x; },
@@ -137,30 +137,67 @@ void for_each_state(Model& model, Pruner& pruner, F&& f) {
 template <class Model, class Pruner>
 TrainingState take_state(Model& model, Pruner& pruner) {
   TrainingState state;
-  detail::for_each_state(model, pruner, [&](const std::string& name, std::vector<Index> shape, auto, auto take, auto) {
+  detail::for_each_state(model, pruner, {}, [&](const std::string& name, std::vector<Index> shape, auto, auto take, auto) {
     state.numbers.emplace(name, TrainingState::Numbers::of(take(), std::move(shape)));
   });
   return state;
 }
 
-/// Gives it back. All of it is checked before anything is changed.
+/// Which units were left when the state was taken, in the numbers before any compaction. They have to be among those that
+/// the model has.
+template <class Model>
+Plan units_left(const TrainingState& state, Model& model) {
+  Plan plan;
+  model.groups([&](auto group) {
+    const auto& mask = *group.mask;
+    const std::string name = "mask/" + group.name();
+    const auto malformed = [&](const std::string& what) {
+      fail(Errc::bad_input, "the checkpoint's {}/origin {}: it is damaged or belongs to another model", name, what);
+    };
+    const auto units = [&] {
+      const auto at = state.numbers.find(name + "/origin");
+      return at == state.numbers.end() || at->second.shape.size() != 1 ? mask.units() : at->second.shape[0];
+    }();
+    const auto origin = state.expect(name + "/origin", Dtype::i32, {units}).template as<std::int32_t>();
+    if (origin.empty()) malformed("keeps no unit");
+    for (std::size_t u = 0; u < origin.size(); ++u) {
+      if (origin[u] < 0 || Index(origin[u]) >= mask.full()) malformed(format("names unit {} of {}", origin[u], mask.full()));
+      if (u > 0 && origin[u] <= origin[u - 1]) malformed(format("names unit {} after unit {}", origin[u], origin[u - 1]));
+      if (!std::binary_search(mask.origin().begin(), mask.origin().end(), int(origin[u])))
+        fail(Errc::usage, "the checkpoint's {} keeps unit {}, which has left this model: start from the model it began with",
+             group.name(), origin[u]);
+    }
+    for (const auto bit : state.expect(name, Dtype::u8, {units}).template as<std::uint8_t>())
+      if (bit > 2) fail(Errc::bad_input, "the checkpoint's {} says {} of a unit, expected 0, 1 or 2: it is damaged", name, int(bit));
+    plan.groups.push_back({group.kind, group.layer, mask.full(), {origin.begin(), origin.end()}, {}});
+  });
+  return plan;
+}
+
+/// Gives it back. All of it is checked before anything is changed. Units that had left by then leave the model.
 template <class Model, class Pruner>
 void put_state(const TrainingState& state, Model& model, Pruner& pruner) {
+  const Plan left = units_left(state, model);
+  const Extents<Model> extents(model, left);
   std::size_t known = 0;
   // What a pruner has not allocated yet takes the stored size.
   const auto shape_of = [&](const std::string& name, std::vector<Index> shape) {
     const auto at = state.numbers.find(name);
     return shape == std::vector<Index>{0} && at != state.numbers.end() ? at->second.shape : shape;
   };
-  detail::for_each_state(model, pruner, [&]<class T>(const std::string& name, std::vector<Index> shape, T, auto, auto) {
-    state.expect(name, dtype_of<T>, shape_of(name, std::move(shape)));
-    ++known;
-  });
+  detail::for_each_state(model, pruner, extents,
+                         [&]<class T>(const std::string& name, std::vector<Index> shape, T, auto, auto) {
+                           state.expect(name, dtype_of<T>, shape_of(name, std::move(shape)));
+                           ++known;
+                         });
   if (known != state.numbers.size()) {
     fail(Errc::usage, "the checkpoint holds {} pieces of state and this run has {}: it belongs to another kind of run",
          state.numbers.size(), known);
   }
-  detail::for_each_state(model, pruner,
+  apply(model, left);
+  compact(model);
+  detail::follow(pruner);
+  detail::for_each_state(model, pruner, {},
                          [&]<class T>(const std::string& name, std::vector<Index> shape, T, auto, auto put) {
                            put(state.expect(name, dtype_of<T>, shape_of(name, std::move(shape))).template as<T>());
                          });

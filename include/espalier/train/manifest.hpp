@@ -21,12 +21,14 @@ inline json::Value settings_of(const TrainerOptions& o, const AdamWOptions& a, c
   auto rate =
       object({{"peak", o.rate.peak}, {"warmup", o.rate.warmup}, {"shape", int(o.rate.shape)}, {"floor", o.rate.floor}});
   if (o.rate.shape != RateShape::constant) rate.set("steps", o.rate.steps);
-  return object({{"rate", rate},
+  auto settings = object({{"rate", rate},
                  {"adamw", object({{"beta1", a.beta1}, {"beta2", a.beta2}, {"eps", a.eps}, {"decay", a.decay}})},
                  {"batches", object({{"size", b.size}, {"length", b.length}, {"accumulate", b.accumulate},
                                      {"seed", b.seed}, {"shuffle", b.shuffle}})},
                  {"max_norm", o.max_norm},
                  {"identity", o.identity}});
+  if (o.compact == Compaction::live) settings.set("compact", "live");
+  return settings;
 }
 
 /// Name of the first member in which two objects differ; empty: none.
@@ -101,7 +103,9 @@ inline void refuse_other_run(const std::string& path, const json::Value& manifes
     fail(Errc::unsupported, "{}: a checkpoint of version {}", path, manifest.index("version"));
   if (manifest.text("base") != f.base) refuse("base model");
   if (manifest.at("data").text("sha256") != f.data) refuse("training text");
-  const std::string other = detail::difference(f.settings, manifest.at("settings"));
+  const json::Value& settings = manifest.at("settings");
+  std::string other = detail::difference(f.settings, settings);
+  if (other.empty()) other = detail::difference(settings, f.settings);
   if (!other.empty()) refuse("value of " + other);
 }
 

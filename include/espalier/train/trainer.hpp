@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <ctime>
 #include <espalier/core/tensor.hpp>
@@ -9,17 +10,19 @@
 #include <espalier/train/checkpoint.hpp>
 #include <espalier/train/checkpoint_directory.hpp>
 #include <espalier/train/clip.hpp>
+#include <espalier/train/live_compaction.hpp>
 #include <espalier/train/manifest.hpp>
 #include <espalier/train/observer.hpp>
 #include <espalier/train/trainer_options.hpp>
 #include <optional>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace espalier::inline v0 {
 
-/// The loop: backward over the accumulated batches, clip, prune, optimize; now and then evaluate and write a
-/// checkpoint. A resumed run ends in the same bits as one that was never interrupted.
+/// The loop: backward over the accumulated batches, clip, prune, optimize, and let masked units leave; now and then
+/// evaluate and write a checkpoint. A resumed run ends in the same bits as one that was never interrupted.
 ///
 ///     Trainer trainer(model, optimizer, pruner, data.batches({.steps = 400}), {.rate = {.peak = 1e-4}});
 ///     trainer.run(observer);
@@ -39,8 +42,11 @@ class Trainer {
             o.evaluate_every);
     require(o.checkpoint_every == 0 || !o.checkpoints.empty(),
             "trainer: checkpoint_every is {} but checkpoints names no folder", o.checkpoint_every);
+    if (o.compact == Compaction::live) detail::require_final(pruner);
     batches_.tokens().check(model.config.vocab);
     if (o.validation) o.validation->check(model.config.vocab);
+    bytes_ = footprint(model).bytes;
+    model.groups([this](auto&& group) { masks_.push_back(group.mask); });
   }
   Trainer(Model& model, AdamW<Model>& optimizer, Batches batches, const TrainerOptions& o = {})
     requires std::is_same_v<Pruner, NoPruner>
@@ -135,9 +141,25 @@ class Trainer {
       A loss{};
       device.download(loss_.view().data, &loss, 1);
       observer.on_step({step(), steps(), double(loss), rate, seen.norm, sparsity_, seen.clip < 0,
-                        batches_.tokens_per_step(), now() - begin});
+                        batches_.tokens_per_step(), now() - begin, bytes_ + run.workspace.peak()});
       if (sparsity_ != before) observer.on_prune({step(), before, sparsity_});
     }
+    if (options.compact == Compaction::live)
+      if (std::any_of(masks_.begin(), masks_.end(), [](const auto* mask) { return mask->masked(); })) leave(observer);
+  }
+
+  /// Masked units leave, after the optimizer's step, when weights, moments and running scores are of one age.
+  template <class O>
+  void leave(O& observer) {
+    base();  // what checkpoints call the base model is the one that the run began with
+    detail::require_final(pruner_);
+    const double begin = now();
+    const Footprint before = footprint(model_);
+    compact(model_);
+    detail::follow(pruner_);
+    const Footprint after = footprint(model_);
+    bytes_ = after.bytes;
+    observer.on_compaction({step(), before, after, now() - begin});
   }
 
   void stop_unless_finite(Index at) {
@@ -180,6 +202,7 @@ class Trainer {
   void take_up(const std::string& path, const json::Value& manifest, const TrainingState& state, Resumed& resumed) {
     refuse_other_run(path, manifest, facts());
     put_state(state, model_, pruner_);
+    bytes_ = footprint(model_).bytes;
     auto& run = model_.run;
     run.step.step = std::uint32_t(manifest.index("step"));
     run.step.seed = manifest.at("seed").as_uint64("seed");
@@ -202,6 +225,8 @@ class Trainer {
   Batches batches_;
   Tensor<Device, A, 1> loss_;
   double sparsity_ = 0;
+  std::vector<const UnitMask<Device>*> masks_;
+  Index bytes_ = 0;  // that the model takes up, without scratch memory
   std::atomic<bool> stop_{false};
   std::string base_, data_;  // hashes, when somebody has asked
 };

@@ -15,10 +15,17 @@ enum class NonFinite {
   stop,  ///< Errc::numerical; the weights are as they were before the step
 };
 
+/// What becomes of masked units while a run goes on.
+enum class Compaction {
+  none,  ///< they stay, masked, until somebody calls compact
+  live,  ///< they leave after the step in which they were masked: the same run, and every step after it costs less
+};
+
 struct TrainerOptions {
   LearningRate rate = {};
   double max_norm = 1;  ///< of the gradients; 0: no clipping
   NonFinite non_finite = NonFinite::skip;
+  Compaction compact = Compaction::none;
 
   std::optional<TokenFile> validation = {};
   EvaluateOptions evaluate = {};

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/core/visit.hpp>
+#include <espalier/nn/group.hpp>
+#include <espalier/prune/importance.hpp>
+#include <espalier/prune/plan.hpp>
+#include <map>
+#include <vector>
+
+namespace espalier::inline v0 {
+
+/// Rows and columns of every trained matrix and units of every group, as they are, or as they will be once a plan has been
+/// applied and compacted: so that a file can be held against a model before the model is cut.
+template <class Model>
+class Extents {
+ public:
+  using Device = typename Model::DeviceType;
+
+  Extents() = default;
+  Extents(Model& model, const Plan& plan) {
+    model.groups([&](auto group) {
+      for (const PlanGroup& g : plan.groups) {
+        if (g.kind != group.kind || g.layer != group.layer) continue;
+        const Index units = Index(g.kept.size());
+        units_[group.mask] = units;
+        group.for_each_side([&](auto& p, Axis axis, const auto& slices) {
+          if constexpr (detail::LowRank<decltype(p.adapter)>) {
+            if (!p.adapter.present()) return;
+            Index extent = 0;
+            for (const auto& slice : slices) extent += units * slice.width;
+            p.adapter.follow(axis, [&](Parameter<Device>& parameter, Axis side) {
+              auto& shape = shapes_.try_emplace(&parameter, of(parameter)).first->second;
+              shape[side == Axis::rows ? 0 : 1] = extent;
+            });
+          }
+        });
+      }
+    });
+  }
+
+  std::vector<Index> of(const Parameter<Device>& p) const {
+    const auto at = shapes_.find(&p);
+    return at == shapes_.end() ? std::vector<Index>{p.rows, p.cols} : at->second;
+  }
+  Index of(const UnitMask<Device>& mask) const {
+    const auto at = units_.find(&mask);
+    return at == units_.end() ? mask.units() : at->second;
+  }
+
+ private:
+  std::map<const void*, std::vector<Index>> shapes_;
+  std::map<const void*, Index> units_;
+};
+
+}  // namespace espalier::inline v0
