@@ -7,6 +7,7 @@
 #include <espalier/kernel/dropout.hpp>
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/gather.hpp>
+#include <espalier/kernel/input_statistics.hpp>
 #include <espalier/kernel/layer_norm.hpp>
 #include <espalier/kernel/loss.hpp>
 #include <espalier/kernel/norm.hpp>
@@ -212,6 +213,14 @@ void score_kernels(Launch& launch) {
   auto score = eighths<A>(width, 41);
   const kernel::SignedScore<T, A> sum{in(y, 9), in(dy, 9), in(bias), out(score)};
   launch("SignedScore", Sums::exact, sum.blocks(), sum, score);
+
+  auto inputs = y, finite = y;
+  inputs[5 * width + 3] = T(std::numeric_limits<float>::infinity());
+  auto kept = std::vector<A>(9, A(9));
+  launch("FiniteRows", Sums::exact, 9, kernel::FiniteRows<T, A>{in(inputs, 9), out(finite, 9), out(kept)}, finite, kept);
+  auto squares = eighths<A>(width, 44);
+  const kernel::ColumnSquares<T, A> columns{in(y, 9), out(squares)};
+  launch("ColumnSquares", Sums::exact, columns.blocks(), columns, squares);
 
   const Index units = 40;
   const auto raw = eighths<A>(units * 4, 42);

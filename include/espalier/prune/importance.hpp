@@ -12,7 +12,13 @@ enum class Needs {
   nothing,            ///< the weights are enough
   adapter_gradients,  ///< gradients of A and B, read between backward and the optimizer's step
   backward,           ///< x, y, dy and dx of every projection, watched while backward runs
+  input_squares,      ///< Σ x² of every column of a projection, gathered while backward runs
+  input_products,     ///< xᵀx of a projection, gathered while backward runs
 };
+
+/// What a need is served by.
+constexpr bool reads_inputs(Needs needs) { return needs == Needs::input_squares || needs == Needs::input_products; }
+constexpr bool watches_backward(Needs needs) { return needs == Needs::backward || reads_inputs(needs); }
 
 /// Somebody who is told settings; nvcc knows no lambda inside of a concept.
 struct AnyListener {
