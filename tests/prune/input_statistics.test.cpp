@@ -140,7 +140,7 @@ TEST_CASE("a model's backward pass feeds them, micro-batch by micro-batch, wheth
         products(device, p.in(), InputStatistic::products);
     for (auto* seen : {&squares, &products}) {
       p.probe = seen->probe<Model::Projection>();
-      for (const std::uint64_t seed : {1, 2}) {
+      for (const unsigned seed : {1u, 2u}) {
         model.loss(TokenBatch(model.config.vocab, {2, 5}, seed));
         model.evaluate(TokenBatch(model.config.vocab, {2, 5}, 3));  // an evaluation is nobody's business
       }

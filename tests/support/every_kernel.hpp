@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <espalier/kernel/activation.hpp>
 #include <espalier/kernel/attention_backward.hpp>
+#include <espalier/kernel/cholesky.hpp>
 #include <espalier/kernel/clip.hpp>
 #include <espalier/kernel/dropout.hpp>
 #include <espalier/kernel/elementwise.hpp>
@@ -214,10 +215,10 @@ void score_kernels(Launch& launch) {
   const kernel::SignedScore<T, A> sum{in(y, 9), in(dy, 9), in(bias), out(score)};
   launch("SignedScore", Sums::exact, sum.blocks(), sum, score);
 
-  auto inputs = y, finite = y;
+  auto inputs = y, whole = y;
   inputs[5 * width + 3] = T(std::numeric_limits<float>::infinity());
   auto kept = std::vector<A>(9, A(9));
-  launch("FiniteRows", Sums::exact, 9, kernel::FiniteRows<T, A>{in(inputs, 9), out(finite, 9), out(kept)}, finite, kept);
+  launch("FiniteRows", Sums::exact, 9, kernel::FiniteRows<T, A>{in(inputs, 9), out(whole, 9), out(kept)}, whole, kept);
   auto squares = eighths<A>(width, 44);
   const kernel::ColumnSquares<T, A> columns{in(y, 9), out(squares)};
   launch("ColumnSquares", Sums::exact, columns.blocks(), columns, squares);
@@ -271,6 +272,17 @@ void selection_kernels(Launch& launch) {
          kernel::RemoveLowest<A>{in(scores), threshold.data(), in(counts, chunks), out(removed)}, removed);
 }
 
+template <class A, class Launch>
+void triangle_kernels(Launch& launch) {
+  const Index n = 70;
+  auto a = eighths<A>(n * n, 71);
+  for (Index i = 0; i < n; ++i) a[std::size_t(i * n + i)] = A(100.0f);
+  auto l = a, copy = eighths<A>(n * n, 72);
+  launch("CholeskyBlock", Sums::rounded, 1, kernel::CholeskyBlock<A>{out(l, n)}, l);
+  launch("CopyRows", Sums::exact, n, kernel::CopyRows<A>{in(a, n), out(copy, n)}, copy);
+  launch("LowerTriangle", Sums::exact, n, kernel::LowerTriangle<A>{out(copy, n)}, copy);
+}
+
 /// Every kernel that asks for a team, on inputs that reach its branches. Whoever adds one adds it here:
 ///   launch(name, exact or rounded, rows, kernel, outputs...)
 /// T: what flows between modules, A: what sums are taken in.
@@ -282,6 +294,7 @@ void every_kernel(Launch& launch) {
   score_kernels<T, A>(launch);
   product_kernels<T, A>(launch);
   selection_kernels<A>(launch);
+  triangle_kernels<A>(launch);
 }
 
 }  // namespace espalier::test
