@@ -12,6 +12,7 @@
 #include <espalier/kernel/layer_norm.hpp>
 #include <espalier/kernel/loss.hpp>
 #include <espalier/kernel/norm.hpp>
+#include <espalier/kernel/obs.hpp>
 #include <espalier/kernel/output_mask.hpp>
 #include <espalier/kernel/position.hpp>
 #include <espalier/kernel/product.hpp>
@@ -238,8 +239,31 @@ void score_kernels(Launch& launch) {
     auto fresh = unit, smooth = running;
     if (!finite) fresh[33] = std::numeric_limits<A>::infinity();
     std::vector<int> bad{7, 1};
-    launch("Smooth", Sums::exact, 1, kernel::Smooth<A>{in(fresh), A(0.5f), out(smooth), bad.data()}, smooth, bad);
+    launch("Smooth", Sums::exact, 1, kernel::Smooth<A>{in(fresh), A(0.5f), A(0.25f), out(smooth), bad.data()}, smooth, bad);
   }
+}
+
+template <class T, class A, class Launch>
+void hessian_kernels(Launch& launch) {
+  const Index in_features = 72, height = 9, rank = 3;
+  const auto products = eighths<A>(in_features * in_features, 45);
+  const std::vector<A> tokens{A(16)}, bits{A(1), A(0), A(1)};
+  const OutputMask<A> units{in(bits), in(bits), 12};  // three units, twice in a row
+  std::vector<A> mean(1);
+  launch("MeanDiagonal", Sums::rounded, 1,
+         kernel::MeanDiagonal<A>{in(products, in_features), in(tokens), units, out(mean)}, mean);
+  const std::vector<A> known{A(0.5f)};
+  auto h = eighths<A>(in_features * in_features, 46);
+  launch("DampedHessian", Sums::exact, in_features,
+         kernel::DampedHessian<A>{in(products, in_features), in(tokens), units, in(known), A(0.25f), out(h, in_features)}, h);
+  const auto w = eighths<T>(height * in_features, 47);
+  const auto a = eighths<A>(rank * in_features, 48), b = eighths<A>(height * rank, 49),
+             keep = eighths<A>(in_features, 50);
+  auto y = eighths<A>(height * 12, 51);
+  const kernel::LowRankSum<T, A> weight{in(w, height), in(b, height), in(a, rank), A(2)};
+  launch("WeightColumns", Sums::exact, height, kernel::WeightColumns<T, A>{weight, 24, in(keep), out(y, height)}, y);
+  auto living = eighths<A>(height * in_features, 52);
+  launch("LivingColumns", Sums::exact, height, kernel::LivingColumns<A>{units, out(living, height)}, living);
 }
 
 template <class T, class A, class Launch>
@@ -292,6 +316,7 @@ void every_kernel(Launch& launch) {
   step_kernels<A>(launch);
   attention_kernels<T, A>(launch);
   score_kernels<T, A>(launch);
+  hessian_kernels<T, A>(launch);
   product_kernels<T, A>(launch);
   selection_kernels<A>(launch);
   triangle_kernels<A>(launch);

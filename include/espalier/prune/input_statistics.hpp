@@ -5,6 +5,7 @@
 #include <espalier/kernel/gather.hpp>
 #include <espalier/kernel/input_statistics.hpp>
 #include <espalier/kernel/loss.hpp>
+#include <espalier/kernel/output_mask.hpp>
 #include <espalier/nn/linear.hpp>
 #include <string>
 #include <utility>
@@ -24,6 +25,7 @@ struct Inputs {
   View<const A, 1> squares;   // (in), or no data
   View<const A, 2> products;  // (in, in), or no data; the lower triangle is what counts
   View<const A, 1> tokens;    // (1): how many it is the sum of
+  OutputMask<A> units{};      // whose columns these are and which of them are masked; no data: nobody's
 };
 
 /// S ← S + Σ_t x_t²  or  S + xᵀx,  n ← n + tokens, while backward runs, and at the end of a step S ← λ S, n ← λ n.
@@ -52,7 +54,7 @@ class InputStatistics {
   Index in() const { return squares_.empty() ? products_.shape(0) : squares_.shape(0); }
   Inputs<A> inputs() const {
     return {squares_.empty() ? View<const A, 1>{} : squares_.view(),
-            products_.empty() ? View<const A, 2>{} : products_.view(), tokens_.view()};
+            products_.empty() ? View<const A, 2>{} : products_.view(), tokens_.view(), {}};
   }
 
   /// The tokens of one pass join.                                                               x: (tokens, in)
@@ -152,4 +154,11 @@ class InputStatistics {
   Tensor<Device, A, 1> tokens_;  // (1)
 };
 
+namespace detail {
+
+inline void check_decay(double decay) {
+  require(decay >= 0 && decay <= 1, "statistics of inputs: decay is {}, expected 0 (one step) to 1 (all steps)", decay);
+}
+
+}  // namespace detail
 }  // namespace espalier::inline v0
