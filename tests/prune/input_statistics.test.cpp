@@ -128,6 +128,22 @@ TEST_CASE("written and read back they go on with the same numbers; those of anot
   }
 }
 
+TEST_CASE("where columns have left, the state is that of all columns, zero where gone") {
+  for (const auto kind : {InputStatistic::squares, InputStatistic::products}) {
+    Oracle<double> device;
+    InputStatistics<Oracle<double>> seen(device, 2, kind), again(device, 2, kind);
+    add(device, seen, {1, 3, 4, 6});
+    std::vector<double> saved;
+    const std::vector<int> places{0, 2};
+    seen.visit_state(device, "x", [&](const std::string&, std::vector<double>& n) { saved = n; }, places, 4);
+    if (kind == InputStatistic::squares) CHECK(saved == std::vector<double>{2, 17, 0, 45, 0});
+    else CHECK(saved == std::vector<double>{2, 17, 0, 0, 27, 0, 45, 0, 0, 0, 0});
+    again.visit_state(device, "x", [&](const std::string&, std::vector<double>& n) { n = saved; }, places, 4);
+    if (kind == InputStatistic::squares) CHECK(as_doubles(again.inputs().squares) == as_doubles(seen.inputs().squares));
+    else CHECK(as_doubles(again.inputs().products) == as_doubles(seen.inputs().products));
+  }
+}
+
 TEST_CASE("a model's backward pass feeds them, micro-batch by micro-batch, whether blocks are recomputed or not") {
   using Model = Llama<Cpu<double>, LowRankAdapter>;
   std::vector<std::vector<double>> seen_squares;

@@ -68,13 +68,16 @@ class GatheredInputs {
     });
   }
 
-  /// f(name, numbers), projection by projection; weights: and for those that change.
+  /// f(name, numbers), projection by projection, of all columns that there ever were; weights: and for those that change.
   template <class F>
   void visit_state(Device& device, const Units<Model>& units, F&& f, bool weights) {
     each(units, [&](const Entry& e, std::size_t number, Statistics& s) {
       const std::string at = format("pruner.{}.{}", e.group.layer, e.group.kind);
-      s.visit_state(device, format("{}.inputs.{}", at, number), f);
-      if (weights) visit_weight(device, format("{}.weight.{}", at, number), e.sides[number].projection->weight, f);
+      const auto& side = e.sides[number];
+      const Index full = side.axis == Axis::rows ? s.in() : s.in() / e.group.units() * e.group.mask->full();
+      const std::vector<int> places = places_of(e, side);
+      s.visit_state(device, format("{}.inputs.{}", at, number), f, places, full);
+      if (weights) visit_weight(device, format("{}.weight.{}", at, number), side.projection->weight, f, places, full);
     });
   }
 
@@ -90,22 +93,42 @@ class GatheredInputs {
       for (std::size_t number = 0; number < e.sides.size(); ++number, ++w)
         if (Statistics* const s = of(w)) f(e, number, *s);
   }
+  /// Which column of the uncompacted model each one is.
+  static std::vector<int> places_of(const Entry& e, const typename Units<Model>::Side& side) {
+    std::vector<int> places;
+    if (side.axis == Axis::rows) {
+      for (Index j = 0; j < side.projection->in(); ++j) places.push_back(int(j));
+      return places;
+    }
+    for (const auto& slice : side.slices)
+      for (const int u : e.origin)
+        for (Index j = 0; j < slice.width; ++j) places.push_back(int(slice.at(u, e.group.mask->full()) + j));
+    return places;
+  }
   /// No numbers for as long as no weight has changed.
   template <class Weight, class F>
-  void visit_weight(Device& device, const std::string& name, Weight& weight, F&& f) {
+  void visit_weight(Device& device, const std::string& name, Weight& weight, F&& f, const std::vector<int>& places,
+                    Index full) {
     using W = typename Weight::Element;
-    std::vector<W> numbers(std::size_t(changed_ ? weight.size() : 0), W(0.0f));
-    device.download(weight.view().data, numbers.data(), Index(numbers.size()));
+    const Index rows = weight.shape(0), cols = weight.shape(1);
+    std::vector<W> numbers(std::size_t(weight.size()), W(0.0f));
     std::vector<double> state;
-    for (const W& x : numbers) state.push_back(double(widen<Wide<W>>(x)));
+    const auto each_number = [&](auto&& exchange) {
+      for (Index i = 0; i < rows; ++i)
+        for (Index j = 0; j < cols; ++j)
+          exchange(numbers[std::size_t(i * cols + j)], state[std::size_t(i * full + places[std::size_t(j)])]);
+    };
+    if (changed_) {
+      state.resize(std::size_t(rows * full));
+      device.download(weight.view().data, numbers.data(), weight.size());
+      each_number([](const W& here, double& there) { there = double(widen<Wide<W>>(here)); });
+    }
     f(name, state);
     if (state.empty() && !changed_) return;
-    require(Index(state.size()) == weight.size(),
-            "pruner state: {} has {} numbers, expected {}: it belongs to another model", name, state.size(),
-            weight.size());
+    require(Index(state.size()) == rows * full,
+            "pruner state: {} has {} numbers, expected {}: it belongs to another model", name, state.size(), rows * full);
     changed_ = true;
-    numbers.clear();
-    for (const double x : state) numbers.push_back(W(Wide<W>(x)));
+    each_number([](W& here, const double& there) { here = W(Wide<W>(there)); });
     device.upload(weight.view().data, numbers.data(), weight.size());
   }
 

@@ -112,29 +112,40 @@ class InputStatistics {
   }
 
   /// f(name, numbers): what a resumed run needs. Of products the lower triangle, row by row, which is all that is read.
+  /// Where columns have left, `places` says which of `full` each one was: the numbers are those of all, zero where gone.
   template <class F>
-  void visit_state(Device& device, const std::string& name, F&& f) {
+  void visit_state(Device& device, const std::string& name, F&& f, std::vector<int> places = {}, Index full = 0) {
     const bool triangle = squares_.empty();
-    const Index n = in(), size = triangle ? n * n : n, count = triangle ? n * (n + 1) / 2 : n;
+    const Index n = in(), size = triangle ? n * n : n;
+    if (places.empty()) {
+      full = n;
+      for (Index j = 0; j < n; ++j) places.push_back(int(j));
+    }
+    const Index count = 1 + (triangle ? full * (full + 1) / 2 : full);
     A* const data = triangle ? products_.view().data : squares_.view().data;
     std::vector<A> numbers(std::size_t(size), A(0)), tokens(1);
     device.download(data, numbers.data(), size);
     device.download(tokens_.view().data, tokens.data(), 1);
-    const auto row = [&](Index i) { return triangle ? i + 1 : n; };
-    std::vector<double> state;
-    state.reserve(std::size_t(count + 1));
-    state.push_back(double(tokens[0]));
-    for (Index i = 0; i < (triangle ? n : 1); ++i)
-      for (Index j = 0; j < row(i); ++j) state.push_back(double(numbers[std::size_t(i * n + j)]));
-    f(name, state);
-    require(Index(state.size()) == count + 1, "pruner state: {} has {} numbers, expected {}: it belongs to another model",
-            name, state.size(), count + 1);
-    tokens[0] = A(state[0]);
-    for (Index i = 0, at = 1; i < (triangle ? n : 1); ++i)
-      for (Index j = 0; j < row(i); ++j, ++at) {
-        numbers[std::size_t(i * n + j)] = A(state[std::size_t(at)]);
-        if (triangle) numbers[std::size_t(j * n + i)] = A(state[std::size_t(at)]);
+    std::vector<double> state(std::size_t(count), 0.0);
+    // f(number here, number among all)
+    const auto each_number = [&](auto&& exchange) {
+      exchange(tokens[0], state[0]);
+      for (Index i = 0; i < n; ++i) {
+        const Index row = places[std::size_t(i)];
+        if (!triangle) exchange(numbers[std::size_t(i)], state[std::size_t(1 + row)]);
+        for (Index j = 0; triangle && j <= i; ++j)
+          exchange(numbers[std::size_t(i * n + j)],
+                   state[std::size_t(1 + row * (row + 1) / 2 + places[std::size_t(j)])]);
       }
+    };
+    each_number([](const A& here, double& there) { there = double(here); });
+    f(name, state);
+    require(Index(state.size()) == count, "pruner state: {} has {} numbers, expected {}: it belongs to another model", name,
+            state.size(), count);
+    each_number([](A& here, const double& there) { here = A(there); });
+    for (Index i = 0; i < n; ++i)
+      for (Index j = 0; triangle && j < i; ++j)
+        numbers[std::size_t(j * n + i)] = numbers[std::size_t(i * n + j)];
     device.upload(data, numbers.data(), size);
     device.upload(tokens_.view().data, tokens.data(), 1);
   }

@@ -59,9 +59,10 @@ class Pruner {
   double step() {
     refresh();
     ++step_;
-    const bool due = scores_due(step_);
-    if (due) scores_.update(importance_, mask_, options_.normalise, !kAtEvents || event_due(step_));
-    if (event_due(step_)) choose();
+    const bool due = scores_due(step_), event = event_due(step_);
+    if (due) scores_.template require_seen<Score>();
+    if (kAtEvents ? event : due) scores_.update(importance_, mask_, options_.normalise);
+    if (event) choose();
     if (due) scores_.age(importance_);
     watch();
     return report_.reached;

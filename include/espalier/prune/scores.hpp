@@ -71,19 +71,24 @@ class Scores {
     watching_ = false;
   }
 
-  /// Scores of this step join the running ones. Not scored: the step was only watched.
-  template <class Score, class Mask>
-  void update(const Score& score, const Mask& mask, Normalise normalise, bool scored = true) {
+  /// Refuses a step that went by without a backward pass, for scores that watch it.
+  template <class Score>
+  void require_seen() const {
     if constexpr (watches_backward(Score::needs)) {
-      if (!watching_) return;  // units left since the last step: it was not seen
       Index seen = 0;
       for (const Watcher& w : watchers_) seen = std::max(seen, w.seen);
-      require(seen > 0, "pruner.step(): no backward pass since the last step; call model.loss(batch) first");
+      require(!watching_ || seen > 0,
+              "pruner.step(): no backward pass since the last step; call model.loss(batch) first");
     }
-    if (scored) {
-      Pass<Device> pass(model_.run.workspace, {}, model_.run.on_device());
-      device().record([&] { compute(pass, score, mask, normalise); });
-    }
+  }
+  /// Scores of this step join the running ones.
+  template <class Score, class Mask>
+  void update(const Score& score, const Mask& mask, Normalise normalise) {
+    require_seen<Score>();
+    if constexpr (watches_backward(Score::needs))
+      if (!watching_) return;  // units left since the last step: it was not seen
+    Pass<Device> pass(model_.run.workspace, {}, model_.run.on_device());
+    device().record([&] { compute(pass, score, mask, normalise); });
   }
   /// The step is over: statistics of inputs count less from now on.
   template <class Score>
