@@ -40,6 +40,8 @@ struct FitPlan {
   std::uint64_t seed = 0;
   bool recompute = false;
   double warmup_share = 0;  ///< of the rate: share of the steps; 0: trainer.rate.warmup says
+  double eta = 1, input_decay = 1, damp = 0.01;
+  bool scaled = false, update_weights = false;
   double ema = 0.9, warmup = 0.1, cooldown = 0.1, sparsity = 0.5;
   bool linear = false;
   PrunerOptions pruner;

@@ -10,9 +10,12 @@
 #include <espalier/prune/compact.hpp>
 #include <espalier/prune/importance/full_taylor.hpp>
 #include <espalier/prune/importance/magnitude.hpp>
+#include <espalier/prune/importance/movement.hpp>
+#include <espalier/prune/importance/obs.hpp>
 #include <espalier/prune/importance/random.hpp>
 #include <espalier/prune/importance/signed_taylor.hpp>
 #include <espalier/prune/importance/taylor.hpp>
+#include <espalier/prune/importance/wanda.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <espalier/train/trainer.hpp>
 #include <type_traits>
@@ -64,8 +67,8 @@ class EngineOf final : public Engine {
         shared == 0 ? AnySchedule::over(pruned, p.sparsity, p.warmup, p.cooldown, p.linear)
                     : AnySchedule::over(pruned, p.sparsity, 0, p.cooldown * double(batches.steps()) / double(pruned), p.linear);
     FitResult result;
-    with_importance(p, [&](auto importance) {
-      Pruner pruner(model_, importance, EMAMask{.decay = p.ema}, schedule, p.pruner);
+    with_importance(p, [&](auto importance, auto mask) {
+      Pruner pruner(model_, importance, mask, schedule, p.pruner);
       result = run(p, optimizer, pruner, batches, follower, schedule);
       result.pruned = pruner.report(), result.plan = pruner.plan();
       for (const std::string& warning : pruner.warnings()) follower.note(warning);
@@ -88,7 +91,7 @@ class EngineOf final : public Engine {
 
   Plan choose_now(const FitPlan& p) override {
     Plan plan;
-    with_importance(p, [&](auto importance) {
+    with_importance(p, [&](auto importance, auto) {
       if constexpr (decltype(importance)::needs == Needs::nothing) {
         PrunerOptions options = p.pruner;
         options.every = 1;
@@ -138,11 +141,16 @@ class EngineOf final : public Engine {
   template <class F>
   static void with_importance(const FitPlan& p, F&& f) {
     const Power power = p.power == "abs" ? Power::abs : Power::square;
-    if (p.criterion == "lora") return f(TaylorImportance{.power = power});
-    if (p.criterion == "full") return f(FullTaylorImportance{.power = power});
-    if (p.criterion == "signed") return f(SignedTaylorImportance{.power = power});
-    if (p.criterion == "magnitude") return f(MagnitudeImportance{});
-    f(RandomImportance{.seed = p.seed});
+    const EMAMask smooth{.decay = p.ema}, latest{.decay = 0};
+    if (p.criterion == "lora") return f(TaylorImportance{.power = power, .eta = p.eta, .scaled = p.scaled}, smooth);
+    if (p.criterion == "full") return f(FullTaylorImportance{.power = power}, smooth);
+    if (p.criterion == "signed") return f(SignedTaylorImportance{.power = power}, smooth);
+    if (p.criterion == "movement") return f(MovementImportance{}, SumMask{});
+    if (p.criterion == "wanda") return f(WandaImportance{.decay = p.input_decay}, smooth);
+    if (p.criterion == "obs")
+      return f(OBSImportance{.damp = p.damp, .decay = p.input_decay, .update = p.update_weights}, latest);
+    if (p.criterion == "magnitude") return f(MagnitudeImportance{}, smooth);
+    f(RandomImportance{.seed = p.seed}, smooth);
   }
 
   template <class Pruner>

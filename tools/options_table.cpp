@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <initializer_list>
 
 #include "gpu.hpp"
 #include "nearest.hpp"
@@ -190,6 +191,22 @@ void check(const Request& request) {
   must(s.warmup >= 0 && s.cooldown >= 0 && s.warmup + s.cooldown <= 1,
        format("--warmup {} and --cooldown {} are shares of the steps: together at most 1", s.warmup, s.cooldown));
   must(s.ema >= 0 && s.ema < 1, format("--ema is {}, expected 0 <= decay < 1", s.ema));
+  must(s.input_decay >= 0 && s.input_decay <= 1, format("--input-decay is {}, expected 0 to 1", s.input_decay));
+  must(s.damp >= 0, format("--damp is {}, expected at least 0", s.damp));
+  must(!s.update_weights || s.input_decay > 0, "--update-weights needs inputs that are remembered: --input-decay is 0");
+  must(!s.update_weights || s.revival == "none", "--update-weights cannot be taken back: --revival has to be none");
+  // What a criterion does not read is not passed over; a resumed run knows all of its settings.
+  const auto read_by = [&](const char* option, std::initializer_list<const char*> criteria) {
+    const auto said = request.origin.find(option);
+    if (said == request.origin.end() || said->second <= Origin::run) return;
+    std::string names;
+    for (const char* c : criteria) names += (names.empty() ? "" : " or ") + std::string(c);
+    must(std::find(criteria.begin(), criteria.end(), s.criterion) != criteria.end(),
+         format("--{} says nothing to --criterion {}", option, s.criterion), "it belongs to --criterion " + names);
+  };
+  read_by("eta", {"lora"}), read_by("scaled", {"lora"});
+  read_by("input-decay", {"wanda", "obs"}), read_by("damp", {"obs"}), read_by("update-weights", {"obs"});
+  read_by("ema", {"lora", "full", "signed", "wanda", "magnitude", "random"});
   must(s.prune_every >= 1, "--prune-every is below 1");
   must(s.round_to >= 1, "--round-to is below 1");
   must(s.steps >= 0 && s.epochs > 0, "--steps and --epochs: there is nothing to do");

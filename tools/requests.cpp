@@ -77,6 +77,8 @@ FitPlan fit_plan(const Request& request, const std::string& out) {
   p.recompute = s.recompute;
   p.prune = request.verb == Verb::prune || request.verb == Verb::demo;
   p.criterion = s.criterion, p.power = s.power, p.ema = s.ema, p.warmup = s.warmup, p.cooldown = s.cooldown;
+  p.eta = s.eta, p.scaled = s.scaled, p.input_decay = s.input_decay, p.damp = s.damp;
+  p.update_weights = s.update_weights;
   p.sparsity = s.sparsity, p.linear = s.schedule == "linear", p.seed = std::uint64_t(s.seed);
   if (s.target_params > 0) p.sparsity = 0.5;  // any: the schedule then says which share of the way is gone
   p.pruner = pruner_options(s);

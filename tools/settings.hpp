@@ -39,6 +39,8 @@ struct Settings {
   std::string criterion = "lora", power = "square", schedule = "cubic", ranking = "local", revival = "none",
               compact = "auto";
   double warmup = 0.1, cooldown = 0.1, ema = 0.9;
+  double eta = 1, input_decay = 1, damp = 0.01;
+  bool scaled = false, update_weights = false;
   Index prune_every = 10, round_to = 1;
   std::vector<std::string> exclude_layers;
   std::vector<std::string> criteria;  ///< of a comparison

@@ -18,9 +18,13 @@
 #include <espalier/prune/compact.hpp>
 #include <espalier/prune/importance/full_taylor.hpp>
 #include <espalier/prune/importance/magnitude.hpp>
+#include <espalier/prune/importance/movement.hpp>
+#include <espalier/prune/importance/obs.hpp>
 #include <espalier/prune/importance/random.hpp>
 #include <espalier/prune/importance/signed_taylor.hpp>
 #include <espalier/prune/importance/taylor.hpp>
+#include <espalier/prune/importance/wanda.hpp>
+#include <espalier/prune/input_statistics.hpp>
 #include <espalier/prune/mask.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <espalier/prune/schedule.hpp>

@@ -3,13 +3,16 @@
 #include <cstdint>
 #include <espalier/kernel/activation.hpp>
 #include <espalier/kernel/attention_backward.hpp>
+#include <espalier/kernel/cholesky.hpp>
 #include <espalier/kernel/clip.hpp>
 #include <espalier/kernel/dropout.hpp>
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/gather.hpp>
+#include <espalier/kernel/input_statistics.hpp>
 #include <espalier/kernel/layer_norm.hpp>
 #include <espalier/kernel/loss.hpp>
 #include <espalier/kernel/norm.hpp>
+#include <espalier/kernel/obs.hpp>
 #include <espalier/kernel/output_mask.hpp>
 #include <espalier/kernel/position.hpp>
 #include <espalier/kernel/product.hpp>
@@ -213,6 +216,14 @@ void score_kernels(Launch& launch) {
   const kernel::SignedScore<T, A> sum{in(y, 9), in(dy, 9), in(bias), out(score)};
   launch("SignedScore", Sums::exact, sum.blocks(), sum, score);
 
+  auto inputs = y, whole = y;
+  inputs[5 * width + 3] = T(std::numeric_limits<float>::infinity());
+  auto kept = std::vector<A>(9, A(9));
+  launch("FiniteRows", Sums::exact, 9, kernel::FiniteRows<T, A>{in(inputs, 9), out(whole, 9), out(kept)}, whole, kept);
+  auto squares = eighths<A>(width, 44);
+  const kernel::ColumnSquares<T, A> columns{in(y, 9), out(squares)};
+  launch("ColumnSquares", Sums::exact, columns.blocks(), columns, squares);
+
   const Index units = 40;
   const auto raw = eighths<A>(units * 4, 42);
   auto unit = std::vector<A>(std::size_t(units), A(9)), running = eighths<A>(units, 43);
@@ -228,8 +239,31 @@ void score_kernels(Launch& launch) {
     auto fresh = unit, smooth = running;
     if (!finite) fresh[33] = std::numeric_limits<A>::infinity();
     std::vector<int> bad{7, 1};
-    launch("Smooth", Sums::exact, 1, kernel::Smooth<A>{in(fresh), A(0.5f), out(smooth), bad.data()}, smooth, bad);
+    launch("Smooth", Sums::exact, 1, kernel::Smooth<A>{in(fresh), A(0.5f), A(0.25f), out(smooth), bad.data()}, smooth, bad);
   }
+}
+
+template <class T, class A, class Launch>
+void hessian_kernels(Launch& launch) {
+  const Index in_features = 72, height = 9, rank = 3;
+  const auto products = eighths<A>(in_features * in_features, 45);
+  const std::vector<A> tokens{A(16)}, bits{A(1), A(0), A(1)};
+  const OutputMask<A> units{in(bits), in(bits), 12};  // three units, twice in a row
+  std::vector<A> mean(1);
+  launch("MeanDiagonal", Sums::rounded, 1,
+         kernel::MeanDiagonal<A>{in(products, in_features), in(tokens), units, out(mean)}, mean);
+  const std::vector<A> known{A(0.5f)};
+  auto h = eighths<A>(in_features * in_features, 46);
+  launch("DampedHessian", Sums::exact, in_features,
+         kernel::DampedHessian<A>{in(products, in_features), in(tokens), units, in(known), A(0.25f), out(h, in_features)}, h);
+  const auto w = eighths<T>(height * in_features, 47);
+  const auto a = eighths<A>(rank * in_features, 48), b = eighths<A>(height * rank, 49),
+             keep = eighths<A>(in_features, 50);
+  auto y = eighths<A>(height * 12, 51);
+  const kernel::LowRankSum<T, A> weight{in(w, height), in(b, height), in(a, rank), A(2)};
+  launch("WeightColumns", Sums::exact, height, kernel::WeightColumns<T, A>{weight, 24, in(keep), out(y, height)}, y);
+  auto living = eighths<A>(height * in_features, 52);
+  launch("LivingColumns", Sums::exact, height, kernel::LivingColumns<A>{units, out(living, height)}, living);
 }
 
 template <class T, class A, class Launch>
@@ -262,6 +296,17 @@ void selection_kernels(Launch& launch) {
          kernel::RemoveLowest<A>{in(scores), threshold.data(), in(counts, chunks), out(removed)}, removed);
 }
 
+template <class A, class Launch>
+void triangle_kernels(Launch& launch) {
+  const Index n = 70;
+  auto a = eighths<A>(n * n, 71);
+  for (Index i = 0; i < n; ++i) a[std::size_t(i * n + i)] = A(100.0f);
+  auto l = a, copy = eighths<A>(n * n, 72);
+  launch("CholeskyBlock", Sums::rounded, 1, kernel::CholeskyBlock<A>{out(l, n)}, l);
+  launch("CopyRows", Sums::exact, n, kernel::CopyRows<A>{in(a, n), out(copy, n)}, copy);
+  launch("LowerTriangle", Sums::exact, n, kernel::LowerTriangle<A>{out(copy, n)}, copy);
+}
+
 /// Every kernel that asks for a team, on inputs that reach its branches. Whoever adds one adds it here:
 ///   launch(name, exact or rounded, rows, kernel, outputs...)
 /// T: what flows between modules, A: what sums are taken in.
@@ -271,8 +316,10 @@ void every_kernel(Launch& launch) {
   step_kernels<A>(launch);
   attention_kernels<T, A>(launch);
   score_kernels<T, A>(launch);
+  hessian_kernels<T, A>(launch);
   product_kernels<T, A>(launch);
   selection_kernels<A>(launch);
+  triangle_kernels<A>(launch);
 }
 
 }  // namespace espalier::test

@@ -10,6 +10,11 @@ const nlohmann::json& oracle_numbers() {
   return numbers;
 }
 
+const nlohmann::json& importance_numbers() {
+  static const nlohmann::json numbers = nlohmann::json::parse(std::ifstream(ESPALIER_TEST_DATA "/importance.json"));
+  return numbers;
+}
+
 std::vector<double> numbers(const nlohmann::json& x) {
   std::vector<double> out;
   for (const auto& row : x) {

@@ -12,6 +12,8 @@ namespace espalier::test {
 
 /// tests/data/oracle.json, made by tests/python/oracle.py.
 const nlohmann::json& oracle_numbers();
+/// tests/data/importance.json, made by tests/python/make_importance_golden.py.
+const nlohmann::json& importance_numbers();
 /// A vector or matrix of the file, row by row.
 std::vector<double> numbers(const nlohmann::json& x);
 

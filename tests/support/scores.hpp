@@ -20,7 +20,8 @@ std::vector<std::vector<double>> group_scores(Model& model, const Score& importa
                                               Backward&& backward) {
   model.run.restore();
   Scores<Model> scores(model);
-  if constexpr (Score::needs == Needs::backward) scores.watch(importance);
+  scores.prepare_for(importance);
+  if constexpr (watches_backward(Score::needs)) scores.watch(importance);
   backward();
   scores.update(importance, Latest{}, normalise);
   auto candidates = scores.units().candidates({});

@@ -107,7 +107,7 @@ TEST_CASE("prune, export, eval: half the units leave, every file of the run is t
 TEST_CASE("every criterion prunes, with global ranking to layers of different width") {
   const Scratch scratch;
   const std::string data = token_file(scratch, "d.bin", 3000);
-  for (const char* criterion : {"lora", "full", "signed", "magnitude", "random"}) {
+  for (const char* criterion : {"lora", "full", "signed", "movement", "wanda", "obs", "magnitude", "random"}) {
     CAPTURE(criterion);
     const Result r = run(std::vector<std::string>{"prune", checkpoint("llama-mha"), "-d", data, "-o",
                                                   scratch / criterion, "--steps", "12", "--prune-every", "3",

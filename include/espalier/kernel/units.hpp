@@ -53,12 +53,11 @@ struct AddNormalised {
   }
 };
 
-// running ← λ running + (1 − λ) fresh, unless a number is not finite: then it stays, and is counted. One row.
-//                                                                                             LoRAPrune, eq. 11
+// running ← decay running + gain fresh, unless a number is not finite: then it stays, and is counted. One row.
 template <class A>
 struct Smooth {
   View<const A, 1> fresh;  // (units)
-  A decay;
+  A decay, gain;
   View<A, 1> running;  // (units)
   int* bad;            // [0]: this time, [1]: times since it was last looked at
 
@@ -68,7 +67,7 @@ struct Smooth {
     const int wrong = team.max(fresh.shape[0], [&](Index u) { return fresh(u) - fresh(u) == A(0) ? 0 : 1; });
     team.once([&] { bad[0] = wrong, bad[1] += wrong; });
     if (wrong) return;
-    team.each(fresh.shape[0], [&](Index u) { running(u) = decay * running(u) + (A(1) - decay) * fresh(u); });
+    team.each(fresh.shape[0], [&](Index u) { running(u) = decay * running(u) + gain * fresh(u); });
   }
 };
 

@@ -12,7 +12,13 @@ enum class Needs {
   nothing,            ///< the weights are enough
   adapter_gradients,  ///< gradients of A and B, read between backward and the optimizer's step
   backward,           ///< x, y, dy and dx of every projection, watched while backward runs
+  input_squares,      ///< Σ x² of every column of a projection, gathered while backward runs
+  input_products,     ///< xᵀx of a projection, gathered while backward runs
 };
+
+/// What a need is served by.
+constexpr bool reads_inputs(Needs needs) { return needs == Needs::input_squares || needs == Needs::input_products; }
+constexpr bool watches_backward(Needs needs) { return needs == Needs::backward || reads_inputs(needs); }
 
 /// Somebody who is told settings; nvcc knows no lambda inside of a concept.
 struct AnyListener {
@@ -24,9 +30,17 @@ struct AnyListener {
 ///
 ///   void score(Pass<Device>&, const Projection&, Axis, View<A, 1> out) const                  nothing or gradients
 ///   void observe(Pass<Device>&, const Projection&, Axis, const Sight&, View<A, 1> out) const  backward, per micro-batch
+///   void score(Pass<Device>&, const Projection&, Axis, const Inputs<A>&, View<A, 1> out) const statistics of inputs
 ///
 /// and `A finish(A sum, Index passes) const`, what becomes of the sum over one projection's part of a unit. A score of
 /// whole units has `void score_units(Pass<Device>&, const Group&, Index number, const int* origin, View<A, 1> out)`.
+///
+/// What a score may say besides: `double decay`, how much of the statistics of inputs stays from step to step;
+/// `static bool reads(Axis)`, of which sides it says anything; `static constexpr bool at_events = true`, that it is
+/// computed only when units are chosen; `static constexpr Normalise normalise`, what Normalise::automatic means;
+/// `check()`, which refuses settings that make no sense; `static constexpr const char* hint`, what a score that is not
+/// finite means.
+///
 /// Settings are told to whoever asks: settings(f) calls f(name, value) with strings.
 template <class Score>
 concept Importance = std::is_trivially_copyable_v<Score> && requires(const Score& importance) {
@@ -38,6 +52,18 @@ concept Importance = std::is_trivially_copyable_v<Score> && requires(const Score
 inline const char* name_of(Power power) { return power == Power::square ? "square" : "abs"; }
 
 namespace detail {
+
+/// Whether a score says anything of rows or of columns.
+template <class Score>
+constexpr bool reads(Axis axis) {
+  if constexpr (requires { Score::reads(axis); }) return Score::reads(axis);
+  else return true;
+}
+/// Which side a probe works on: who looks at inputs has no use for a dx of its own.
+template <class Score>
+constexpr Axis watched_side(Axis axis) {
+  return reads_inputs(Score::needs) ? Axis::rows : axis;
+}
 
 /// An adapter that adds a product of two thin matrices to the weight, trained through gradients of both.
 template <class Adapter>

@@ -18,13 +18,26 @@ struct EMAMask {
   /// often that happened.
   template <class Device, class A>
   void smooth(Device& device, View<const A, 1> fresh, View<A, 1> running, int* bad) const {
-    device.for_each_row(1, kernel::Smooth<A>{fresh, A(decay), running, bad});
+    device.for_each_row(1, kernel::Smooth<A>{fresh, A(decay), A(1) - A(decay), running, bad});
   }
 
   template <class F>
   void settings(F&& f) const {
     f("mask", "ema");
     f("decay", format("{}", decay));
+  }
+};
+
+/// Keeps the units whose scores have added up highest:  S ← S + G, from zero. For scores that say how a sum changes.
+struct SumMask {
+  template <class Device, class A>
+  void smooth(Device& device, View<const A, 1> fresh, View<A, 1> running, int* bad) const {
+    device.for_each_row(1, kernel::Smooth<A>{fresh, A(1), A(1), running, bad});
+  }
+
+  template <class F>
+  void settings(F&& f) const {
+    f("mask", "sum");
   }
 };
 

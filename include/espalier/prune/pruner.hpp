@@ -36,10 +36,15 @@ class Pruner {
       options_.normalise = Normalise::all;
       if constexpr (requires { importance_.as_official(); }) importance_ = importance_.as_official();
     }
+    if constexpr (requires { Score::normalise; })
+      if (options_.normalise == Normalise::automatic) options_.normalise = Score::normalise;
     if (options_.normalise == Normalise::automatic)
       options_.normalise = options_.ranking == Ranking::local ? Normalise::alive : Normalise::none;
     check(options_, schedule_.sparsity);
-    scores_.require_seen_by(importance_);
+    if constexpr (requires { importance_.check(); }) importance_.check();
+    require(!changes_weights() || options_.revival == Revival::none,
+            "pruner: weights that make up for units cannot take that back: revival has to be none");
+    scores_.prepare_for(importance_);
     candidates_ = scores_.units().candidates(options_);
     check(options_, candidates_);
     count();
@@ -54,8 +59,11 @@ class Pruner {
   double step() {
     refresh();
     ++step_;
-    if (scores_due(step_)) scores_.update(importance_, mask_, options_.normalise);
-    if (event_due(step_)) choose();
+    const bool due = scores_due(step_), event = event_due(step_);
+    if (due) scores_.template require_seen<Score>();
+    if (kAtEvents ? event : due) scores_.update(importance_, mask_, options_.normalise);
+    if (event) choose();
+    if (due) scores_.age(importance_);
     watch();
     return report_.reached;
   }
@@ -71,6 +79,11 @@ class Pruner {
   /// Scores that were not finite and what was done about it, in the order they were met.
   const std::vector<std::string>& warnings() const { return warnings_; }
   const PrunerOptions& options() const { return options_; }
+  /// Whether frozen weights change when units leave.
+  bool changes_weights() const {
+    if constexpr (requires { importance_.update; }) return importance_.update;
+    else return false;
+  }
 
   /// What is kept and why.
   Plan plan() {
@@ -114,11 +127,13 @@ class Pruner {
     scores_.look();
     scores_.units().visit_state(*model_.run.device, f, options_.revival == Revival::straight_through);
     scores_.restore();
+    scores_.visit_inputs(f, changes_weights());
     count();
     watch();
   }
 
  private:
+  static constexpr bool kAtEvents = requires { Score::at_events; };
   /// The first step on which the schedule has ended.
   Index last() const { return std::max<Index>(1, Index(std::ceil(schedule_.end - 1e-9))); }
   bool event_due(Index t) const {
@@ -130,7 +145,7 @@ class Pruner {
     return event_due(t) || (t <= last() && t % options_.score_every == 0);
   }
   void watch() {
-    if constexpr (Score::needs == Needs::backward) {
+    if constexpr (watches_backward(Score::needs)) {
       if (scores_due(step_ + 1)) scores_.watch(importance_); else scores_.unwatch();
     }
   }
@@ -150,13 +165,18 @@ class Pruner {
     return goal;
   }
 
+  static constexpr const char* hint() {
+    if constexpr (requires { Score::hint; }) return Score::hint;
+    else return "look at the loss, lower the learning rate or clip the gradients";
+  }
+
   void choose() {
     scores_.download(candidates_, [&](const std::string& group, Index times, bool now) {
       warnings_.push_back(
           format("step {}: {} of the scores of {} since the last event {} not finite: its running score "
-                 "{}; look at the loss, lower the learning rate or clip the gradients",
+                 "{}; {}",
                  step_, times, group, times == 1 ? "was" : "were",
-                 now ? "was left alone and its mask waits" : "skipped these steps"));
+                 now ? "was left alone and its mask waits" : "skipped these steps", hint()));
     });
     owed_ = false;
     if (options_.uniform)  // what goes together waits together
@@ -164,8 +184,12 @@ class Pruner {
         for (const Candidates& other : candidates_) c.skipped = c.skipped || (other.kind == c.kind && other.skipped);
     for (const Candidates& c : candidates_) owed_ = owed_ || (c.skipped && !c.excluded && step_ >= last());
     scores_.units().look(candidates_);
+    std::vector<std::vector<std::uint8_t>> before;
+    for (const Candidates& c : candidates_) before.push_back(c.alive);
     Selection(candidates_, options_).choose(goal(schedule_(step_)));
     scores_.units().apply(*model_.run.device, candidates_, options_.revival == Revival::straight_through);
+    if constexpr (requires { importance_.update; })
+      if (importance_.update) scores_.leave(importance_, before);
     count();
   }
 

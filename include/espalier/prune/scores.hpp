@@ -3,6 +3,7 @@
 #include <espalier/core/workspace.hpp>
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/units.hpp>
+#include <espalier/prune/gathered_inputs.hpp>
 #include <espalier/prune/importance.hpp>
 #include <espalier/prune/units.hpp>
 
@@ -21,18 +22,22 @@ class Scores {
 
   Units<Model>& units() { return units_; }
 
-  /// After a compaction: running scores follow their units.
+  /// After a compaction: running scores and statistics of inputs follow their units.
   void rebuild() {
     look();
+    std::vector<std::vector<int>> origins;
+    for (const Entry& e : units_.entries()) origins.push_back(e.origin);
     units_.lay_out();
+    inputs_.follow(device(), units_, origins);
     allocate(), tell_masks();
     restore();
     watching_ = false;  // compaction took the probes away
   }
 
-  /// Refuses a model in which a group would always score zero.
+  /// Refuses a model in which a group would always score zero, and takes memory for what the score reads.
   template <class Score>
-  void require_seen_by(const Score&) {
+  void prepare_for(const Score&) {
+    if constexpr (reads_inputs(Score::needs)) inputs_.template allocate<Score>(device(), units_);
     if constexpr (Score::needs == Needs::adapter_gradients)
       for (const auto& e : units_.entries()) {
         bool any = false;
@@ -52,8 +57,10 @@ class Scores {
     std::size_t w = 0;
     for (const auto& e : units_.entries())
       for (const auto& side : e.sides) {
-        watchers_[w] = {&score, 0};
-        side.projection->probe = {&watchers_[w++], &observe<Score>, side.axis, raw(side)};
+        watchers_[w] = {&score, inputs_.of(w), 0};
+        if (!reads_inputs(Score::needs) || watchers_[w].inputs != nullptr)
+          side.projection->probe = {&watchers_[w], &observe<Score>, detail::watched_side<Score>(side.axis), raw(side)};
+        ++w;
       }
     watching_ = true;
   }
@@ -72,16 +79,40 @@ class Scores {
             side.projection->adapter.outputs = known ? e.group.mask->outputs(side.slices.front().width) : OutputMask<A>{};
   }
 
+  /// Refuses a step that went by without a backward pass, for scores that watch it.
+  template <class Score>
+  void require_seen() const {
+    if constexpr (watches_backward(Score::needs)) {
+      Index seen = 0;
+      for (const Watcher& w : watchers_) seen = std::max(seen, w.seen);
+      require(!watching_ || seen > 0,
+              "pruner.step(): no backward pass since the last step; call model.loss(batch) first");
+    }
+  }
   /// Scores of this step join the running ones.
   template <class Score, class Mask>
   void update(const Score& score, const Mask& mask, Normalise normalise) {
-    if constexpr (Score::needs == Needs::backward) {
+    require_seen<Score>();
+    if constexpr (watches_backward(Score::needs))
       if (!watching_) return;  // units left since the last step: it was not seen
-      require(watchers_.front().seen > 0,
-              "pruner.step(): no backward pass since the last step; call model.loss(batch) first");
-    }
     Pass<Device> pass(model_.run.workspace, {}, model_.run.on_device());
     device().record([&] { compute(pass, score, mask, normalise); });
+  }
+  /// The step is over: statistics of inputs count less from now on.
+  template <class Score>
+  void age(const Score& score) {
+    if constexpr (reads_inputs(Score::needs)) inputs_.age(device(), units_, score.decay);
+  }
+  /// Units have been masked that were alive in `before`, group by group: the score changes the weights that stay.
+  template <class Score>
+  void leave(const Score& score, const std::vector<std::vector<std::uint8_t>>& before) {
+    Pass<Device> pass(model_.run.workspace, {}, model_.run.on_device());
+    inputs_.leave(pass, units_, score, before, part_.data());
+  }
+  /// f(name, numbers) for the statistics of inputs, and for weights that change.
+  template <class F>
+  void visit_inputs(F&& f, bool weights) {
+    inputs_.visit_state(device(), units_, f, weights);
   }
 
   /// Brings the running scores to the host, under their units' numbers before any compaction.
@@ -120,6 +151,7 @@ class Scores {
   /// What a probe points at.
   struct Watcher {
     const void* score = nullptr;
+    InputStatistics<Device>* inputs = nullptr;
     mutable Index seen = 0;
   };
 
@@ -127,7 +159,8 @@ class Scores {
   static void observe(const void* observer, Pass<Device>& pass, const Projection& p, const Probe<Projection>& probe,
                       const typename Probe<Projection>::Sight& sight) {
     const auto& watcher = *static_cast<const Watcher*>(observer);
-    static_cast<const Score*>(watcher.score)->observe(pass, p, probe.axis, sight, probe.score);
+    if constexpr (reads_inputs(Score::needs)) watcher.inputs->add(pass, sight.x);
+    else static_cast<const Score*>(watcher.score)->observe(pass, p, probe.axis, sight, probe.score);
     ++watcher.seen;
   }
 
@@ -144,18 +177,25 @@ class Scores {
       } else {
         const auto alive = normalise == Normalise::alive ? e.group.mask->forward() : View<const A, 1>{};
         for (const auto& side : e.sides) {
+          const std::size_t number = w++;
+          if (!detail::reads<Score>(side.axis)) continue;
           const auto numbers = raw(side);
           if constexpr (Score::needs != Needs::backward) {
             device().for_each(numbers.size(), kernel::Fill<A>{numbers.data, A(0)});
-            score.score(pass, *side.projection, side.axis, numbers);
+            if constexpr (reads_inputs(Score::needs)) {
+              auto inputs = inputs_.of(number)->inputs();
+              if (side.axis == Axis::columns) inputs.units = e.group.mask->outputs(side.slices.front().width);
+              score.score(pass, *side.projection, side.axis, inputs, numbers);
+            } else {
+              score.score(pass, *side.projection, side.axis, numbers);
+            }
           }
           for (const auto& slice : side.slices) {
             const auto own = vector<const A>(numbers.data + slice.at(0, count), count * slice.width);
-            device().for_each_row(count, kernel::UnitSums<Score, A>{score, watchers_[w].seen, slice.width, own, part});
+            device().for_each_row(count, kernel::UnitSums<Score, A>{score, watchers_[number].seen, slice.width, own, part});
             device().for_each_row(1, kernel::AddNormalised<A>{part, alive, normalise != Normalise::none,
                                                               A(normalise == Normalise::all ? 1e-8 : 0), total});
           }
-          ++w;
         }
       }
       mask.smooth(device(), View<const A, 1>(total), vector(running_.data() + e.first, count), bad_.data() + 2 * n);
@@ -189,6 +229,7 @@ class Scores {
   Integers bad_, origin_;                 // two a group; of each unit
   std::vector<A> host_;
   std::vector<Watcher> watchers_;  // of each side
+  GatheredInputs<Model> inputs_;   // where a score reads them
   bool watching_ = false;
 };
 

@@ -43,6 +43,9 @@ class Trainer {
     require(o.checkpoint_every == 0 || !o.checkpoints.empty(),
             "trainer: checkpoint_every is {} but checkpoints names no folder", o.checkpoint_every);
     if (o.compact == Compaction::live) detail::require_final(pruner);
+    // A resumed run holds the base it has read against this one, before any of its weights changes.
+    if constexpr (requires { pruner.changes_weights(); })
+      if (pruner.changes_weights()) base();
     batches_.tokens().check(model.config.vocab);
     if (o.validation) o.validation->check(model.config.vocab);
     bytes_ = footprint(model).bytes;
