@@ -56,8 +56,6 @@ std::vector<Option> make_options() {
       {"criteria", &S::criteria, static_cast<unsigned>(Verb::compare), pruning, "LIST", "criteria to compare; none: all of them"},
       {"sparsities", &S::sparsities, static_cast<unsigned>(Verb::compare), pruning, "LIST", "shares of the heads and channels that leave"},
       {"seeds", &S::seeds, static_cast<unsigned>(Verb::compare), pruning, "N", "runs of each criterion at each sparsity, from --seed on"},
-       "importance: LoRA-guided, exact Taylor, signed Taylor, movement, |W| |x|, optimal brain surgeon, |W|, chance",
-       {"lora", "full", "signed", "movement", "wanda", "obs", "magnitude", "random"}, {"--prune_metric", "--prune-metric"}},
       {"power", &S::power, kPlan | Verb::compare, pruning, "NAME", "of Taylor scores: (G W)^2 or |G W|", {"square", "abs"}},
       {"eta", &S::eta, kPlan | Verb::compare, pruning, "X", "lora: weight of the second-order term"},
       {"scaled", &S::scaled, kPlan | Verb::compare, pruning, "", "lora: the adapters' scale multiplies their gradient"},

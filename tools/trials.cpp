@@ -18,6 +18,7 @@ struct Quiet final : Follower {
   void started(Index, Index, AnySchedule, Index) override {}
   void on_step(const StepReport& r) override { step_ = r.step; }
   void on_evaluation(const EvaluationReport&) override {}
+  void on_compaction(const CompactionReport&) override {}
   void on_checkpoint(const CheckpointReport&) override {}
   void note(const std::string&) override {}
   bool stop() override { return step_ == last_ || (asked_ = asked_ || stop_()); }
