@@ -21,6 +21,7 @@
 #include <espalier/kernel/swiglu.hpp>
 #include <espalier/kernel/taylor_tiles.hpp>
 #include <espalier/kernel/units.hpp>
+#include <espalier/kernel/weight_mask.hpp>
 #include <limits>
 #include <vector>
 
@@ -307,6 +308,30 @@ void triangle_kernels(Launch& launch) {
   launch("LowerTriangle", Sums::exact, n, kernel::LowerTriangle<A>{out(copy, n)}, copy);
 }
 
+template <class T, class A, class Launch>
+void weight_kernels(Launch& launch) {
+  const Index height = 5, width = 70, words = kernel::bit_words(width);
+  std::vector<std::uint32_t> bits;
+  for (Index i = 0; i < height * words; ++i) bits.push_back(0x9e3779b9u * std::uint32_t(i + 1));
+  const auto w = eighths<T>(height * width, 71);
+  const auto added = eighths<A>(height * width, 72);
+  auto y = eighths<T>(height * width, 73);
+  for (const bool masked : {false, true})
+    for (const bool adapted : {false, true}) {
+      launch("EffectiveWeight", Sums::exact, height,
+             kernel::EffectiveWeight<T, A, T>{in(w, height), adapted ? in(added, height) : View<const A, 2>{},
+                                              masked ? in(bits, height) : View<const std::uint32_t, 2>{}, out(y, height)},
+             y);
+    }
+  y = w;
+  launch("ZeroRemoved", Sums::exact, height, kernel::ZeroRemoved<T>{in(bits, height), out(y, height)}, y);
+  const std::vector<int> rows{4, 0, 2}, columns{69, 3, 3, 0, 17, 33, 34, 35, 36, 1, 2, 5, 8, 13, 21, 34, 55, 4, 40, 41, 42,
+                                                43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 60, 61};
+  std::vector<std::uint32_t> gathered(6, 9);
+  launch("GatherBits", Sums::exact, 3,
+         kernel::GatherBits{in(bits, height), rows.data(), columns.data(), Index(columns.size()), out(gathered, 3)}, gathered);
+}
+
 /// Every kernel that asks for a team, on inputs that reach its branches. Whoever adds one adds it here:
 ///   launch(name, exact or rounded, rows, kernel, outputs...)
 /// T: what flows between modules, A: what sums are taken in.
@@ -320,6 +345,7 @@ void every_kernel(Launch& launch) {
   product_kernels<T, A>(launch);
   selection_kernels<A>(launch);
   triangle_kernels<A>(launch);
+  weight_kernels<T, A>(launch);
 }
 
 }  // namespace espalier::test
