@@ -61,8 +61,10 @@ Kept chosen(const WeightPattern& pattern, const std::vector<Scored<A>>& all, dou
     }
     choices.push_back(c);
   }
-  WeightSelection<Device>(pass, pattern).choose(choices, share, [&](std::size_t n, Index first, View<A, 2> panel) {
-    std::copy_n(all[n].score.data() + first * all[n].in, panel.size(), panel.data);
+  WeightSelection<Device>(pass, pattern).choose(choices, share, [&](Pass<Device>&, std::size_t n) {
+    return [&s = all[n]](Index first, View<A, 2> panel) {
+      std::copy_n(s.score.data() + first * s.in, panel.size(), panel.data);
+    };
   });
   Kept kept;
   for (std::size_t n = 0; n < all.size(); ++n) {

@@ -22,9 +22,10 @@ struct WeightChoice {
 /// Chooses single weights, or blocks of them, by their scores. Of equal scores the lower index leaves first: the earlier
 /// weight, the upper row, the left column. Counts are exact.
 ///
-/// Scores exist a few rows at a time and are asked for as often as needed: `scores(n, first, panel)` writes those of rows
-/// first … of weight n. Over a whole projection or model that is once a digit of a radix selection and once more for the
-/// bits, so that no second number per weight is ever stored. Everything happens on the device, and nobody waits.
+/// Scores exist a few rows at a time and are asked for as often as needed: `scores(pass, n)` returns write(first, panel), which
+/// writes those of rows first … of weight n. Over a whole projection or model that is once a digit of a radix selection and
+/// once more for the bits, so that no second number per weight is ever stored. Everything happens on the device, and nobody
+/// waits.
 template <Backend Device>
 class WeightSelection {
  public:
@@ -64,10 +65,11 @@ class WeightSelection {
         const WeightChoice& choice = all[c];
         const Index step = panel_rows(choice.out, choice.in);
         auto scratch = pass.scratch();
+        const auto write = scores(scratch, number + c);
         const auto panel = scratch.template matrix<A>(step, choice.in);
         for (Index i = 0; i < choice.out; i += step) {
           const auto some = panel.rows(0, std::min(step, choice.out - i));
-          scores(number + c, i, some);
+          write(i, some);
           pass.device.for_each_row(1, kernel::NotFinite<A>{flat(View<const A, 2>(some)), choice.bad});
           if (choice.gone)
             pass.device.for_each_row(some.rows(), kernel::GoneFirst<A>{choice.gone.rows(i, some.rows()), some});
