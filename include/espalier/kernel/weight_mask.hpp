@@ -56,6 +56,23 @@ struct ZeroRemoved {
   }
 };
 
+// x = x − M∘x, per row: zeros where a bit is 1.
+template <class T>
+struct OnlyRemoved {
+  View<const std::uint32_t, 2> bits;  // (rows, words)
+  View<T, 2> x;                       // (rows, in)
+
+  ESPALIER_FN Index width() const { return x.cols(); }
+  template <class Team>
+  ESPALIER_FN void operator()(Team& team, Index i) const {
+    const std::uint32_t* const row = bits.row(i);
+    T* const xi = x.row(i);
+    team.each(x.cols(), [&](Index j) {
+      if (kept(row, j)) xi[j] = T(0.0f);
+    });
+  }
+};
+
 // Bits of the rows and columns that stay, per row; an absent list keeps everything.
 struct GatherBits {
   View<const std::uint32_t, 2> bits;  // (old rows, words)

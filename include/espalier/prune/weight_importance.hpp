@@ -12,11 +12,13 @@ namespace espalier::inline v0 {
 ///
 ///   elements(Pass<Device>&, const Projection&, Index number)            nothing, adapter gradients
 ///   elements(Pass<Device>&, const Projection&, const Sight&)            backward: while it runs, and not after
-///   elements(Pass<Device>&, const Projection&, const Inputs<A>&)        statistics of inputs
 ///
-/// number is the projection's among those that are pruned. What is returned lasts as long as the pass. A score that is a sum
-/// over steps has `accumulate(Pass<Device>&, const Projection&, const Sight&, View<A, 2> sum)` instead: it costs a number
-/// per weight.
+/// number is the projection's among those that are pruned. What is returned lasts as long as the pass. Others say it in
+/// another way:
+///
+///   column_factors(pass, p, const Inputs<A>&, View<A, 1> factor), Power element_power    abs(W_ij) or W_ij² times factor(j)
+///   accumulate(pass, p, const Sight&, View<A, 2> sum), bool sums_over_steps        a sum that takes a number per weight
+///   choose(pass, p, const Inputs<A>&, pattern, share, choice), bool chooses_weights   bits, and weights that make up for them
 template <class Score>
 concept WeightImportance = std::is_trivially_copyable_v<Score> && requires(const Score& score) {
   { Score::needs } -> std::convertible_to<Needs>;

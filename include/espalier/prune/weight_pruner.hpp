@@ -96,7 +96,8 @@ class WeightPruner {
     require(clock.size() == 2, "pruner state: {} numbers in pruner.clock, expected 2", clock.size());
     step_ = Index(clock[0]), owed_ = clock[1] != 0;
     for (Entry& e : entries_) {
-      if constexpr (reads_inputs(Score::needs)) e.seen.visit_state(device(), "pruner." + e.path + ".inputs", f);
+      if constexpr (kInputs) e.seen.visit_state(device(), "pruner." + e.path + ".inputs", f);
+      if (changes_weights()) visit_weight(e, f);
       if constexpr (kSums) {
         std::vector<A> sum(std::size_t(e.sum.size()));
         device().download(e.sum.view().data, sum.data(), e.sum.size());
@@ -114,6 +115,8 @@ class WeightPruner {
 
  private:
   static constexpr bool kSums = requires { Score::sums_over_steps; };
+  static constexpr bool kChooses = requires { Score::chooses_weights; };
+  static constexpr bool kInputs = reads_inputs(Score::needs);
   static constexpr bool kNow = Score::needs == Needs::backward && !kSums;  ///< chosen while backward runs
   using Flags = typename Device::template Buffer<int>;
   using Sight = typename Probe<Projection>::Sight;
@@ -125,7 +128,9 @@ class WeightPruner {
     WeightPruner* self = nullptr;
     Tensor<Device, std::uint32_t, 2> chosen{};  // (out, words)
     Tensor<Device, A, 2> sum{};                 // (out, in), where a score is a sum over steps
+    Tensor<Device, A, 1> factor{};              // (in), where a score is the weight's times one of its column
     InputStatistics<Device> seen{};
+    bool changed = false;                       ///< its weight is not what it was
     Index passes = 0;                           ///< backward passes that were watched since the last step
   };
 
@@ -133,6 +138,10 @@ class WeightPruner {
 
   void check() const {
     pattern_.check();
+    if constexpr (requires { importance_.check(); }) importance_.check();
+    if constexpr (requires { importance_.check(pattern_); }) importance_.check(pattern_);
+    require(!changes_weights() || options_.revival == Revival::none,
+            "pruner: weights that stay make up for those that leave, which then cannot come back: use revival none");
     require(options_.every >= 1, "pruner: every is {}, expected at least 1", options_.every);
     const double s = schedule_.sparsity;
     require(s >= 0 && s <= 1, "pruner: sparsity is {}, expected 0 <= sparsity <= 1", s);
@@ -184,10 +193,17 @@ class WeightPruner {
               "pruner: {}: this importance reads the gradients of an adapter, and it has no active one; give it one, leave it "
               "out with targets, or score by another importance", e.path);
     require(!p.probe, "pruner: {} is watched by somebody else already; one pruner at a time", e.path);
+    if (changes_weights()) {
+      if constexpr (detail::LowRank<decltype(p.adapter)>)
+        require(!p.adapter.active() || p.adapter.kInput == Axis::columns,
+                "pruner: {}: an adapter behind the weight stands between it and what its update aims at; merge it first, or "
+                "score by another importance", e.path);
+    }
     p.allow_weight_mask(device(), e.path);
     e.chosen = Tensor<Device, std::uint32_t, 2>(device(), p.out(), kernel::bit_words(p.in()));
     if constexpr (kSums) e.sum = Tensor<Device, A, 2>(device(), p.out(), p.in());
-    if constexpr (reads_inputs(Score::needs))
+    if constexpr (kInputs && !kChooses) e.factor = Tensor<Device, A, 1>(device(), p.in());
+    if constexpr (kInputs)
       e.seen = InputStatistics<Device>(device(), p.in(), Score::needs == Needs::input_squares ? InputStatistic::squares
                                                                                               : InputStatistic::products);
   }
@@ -198,7 +214,7 @@ class WeightPruner {
   }
   void watch() {
     const Index next = step_ + 1;
-    const bool look = kNow ? event_due(next) : kSums || reads_inputs(Score::needs) ? next <= last() || owed_ : false;
+    const bool look = kNow ? event_due(next) : kSums || kInputs ? next <= last() || owed_ : false;
     for (Entry& e : entries_) e.p->probe = look ? Probe<Projection>{&e, &observe, Axis::rows, {}} : Probe<Projection>{};
     watching_ = look;
   }
@@ -207,7 +223,10 @@ class WeightPruner {
     for (Entry& e : entries_) e.p->probe = {};
   }
   void forget() {
-    for (Entry& e : entries_) e.passes = 0;
+    for (Entry& e : entries_) {
+      e.passes = 0;
+      if constexpr (kInputs) e.seen.age(device(), importance_.decay);
+    }
   }
 
   static void observe(const void* observer, Pass<Device>& pass, const Projection& p, const Probe<Projection>&,
@@ -215,7 +234,7 @@ class WeightPruner {
     Entry& e = *const_cast<Entry*>(static_cast<const Entry*>(observer));
     const Score& score = e.self->importance_;
     ++e.passes;
-    if constexpr (reads_inputs(Score::needs)) e.seen.add(pass, sight.x);
+    if constexpr (kInputs) e.seen.add(pass, sight.x);
     if constexpr (kSums) score.accumulate(pass, p, sight, e.sum.view());
     if constexpr (kNow) {
       if (e.passes > 1) return;  // told by step()
@@ -242,8 +261,10 @@ class WeightPruner {
       return [&device = device(), sum = e.sum.view()](Index first, View<A, 2> panel) {
         device.for_each(panel.size(), kernel::Copy<A, A>{sum.rows(first, panel.rows()).data, panel.data});
       };
-    } else if constexpr (reads_inputs(Score::needs)) {
-      return importance_.elements(pass, std::as_const(*e.p), e.seen.inputs());
+    } else if constexpr (kInputs) {
+      return detail::ElementScores<Device, typename Projection::W>(
+          pass, detail::effective_weight(pass, std::as_const(*e.p)),
+          kernel::ElementScore<A>{{}, std::as_const(e.factor).view(), A(1), Score::element_power, nullptr, {}});
     } else {
       return importance_.elements(pass, std::as_const(*e.p), e.number);
     }
@@ -251,7 +272,7 @@ class WeightPruner {
 
   void choose() {
     std::vector<std::uint8_t> bad(entries_.size(), 0);
-    if constexpr (Score::needs == Needs::backward || reads_inputs(Score::needs))
+    if constexpr (watches_backward(Score::needs))
       for (const Entry& e : entries_)
         require(e.passes > 0, "pruner.step(): no backward pass since the last step; call model.loss(batch) first");
     if constexpr (kNow) {
@@ -269,13 +290,13 @@ class WeightPruner {
     owed_ = false;
     for (Entry& e : entries_) {
       if (bad[std::size_t(e.number)] == 0) {
+        make_up(e);
         e.p->weight_mask.take(device(), std::as_const(e.chosen).view());
         e.p->weight_mask.straight_through = options_.revival == Revival::straight_through;
         continue;
       }
       owed_ = owed_ || step_ >= last();
-      warnings_.push_back(format("step {}: a score of {} is not finite: its mask waits; look at the loss, lower the learning "
-                                 "rate or clip the gradients", step_, e.path));
+      warnings_.push_back(format("step {}: a score of {} is not finite: its mask waits; {}", step_, e.path, hint()));
     }
     count();
   }
@@ -286,16 +307,62 @@ class WeightPruner {
     std::vector<WeightChoice> choices;
     for (Entry& e : entries_)
       if (bad[std::size_t(e.number)] == 0) clear_flag(e), some.push_back(&e), choices.push_back(choice(e));
-    if (some.empty()) return;
+    if constexpr (kChooses) {
+      for (std::size_t n = 0; n < some.size(); ++n) {
+        auto scratch = pass.scratch();
+        const bool done = importance_.choose(scratch, *some[n]->p, some[n]->seen.inputs(), pattern_, schedule_(step_), choices[n]);
+        some[n]->changed = some[n]->changed || done;
+      }
+      return look(bad);
+    } else {
+    if constexpr (kInputs)
+      for (Entry* e : some) importance_.column_factors(pass, std::as_const(*e->p), e->seen.inputs(), e->factor.view());
     WeightSelection<Device>(pass, pattern_).choose(choices, schedule_(step_), [&](Pass<Device>& inner, std::size_t n) {
       return scores_of(inner, *some[n]);
     });
     look(bad);
+    }
+  }
+  bool changes_weights() const {
+    if constexpr (kChooses) return true;
+    else if constexpr (requires { importance_.update; }) return importance_.update;
+    else return false;
+  }
+  /// Weights that stay move, where the score asks for it.
+  void make_up(Entry& e) {
+    if constexpr (requires { importance_.update; }) {
+      if (!importance_.update) return;
+      Pass<Device> pass(model_.run.workspace, {});
+      importance_.leave(pass, *e.p, e.seen.inputs(), std::as_const(e.chosen).view());
+      e.changed = true;
+    }
+  }
+  static const char* hint() {
+    if constexpr (requires { Score::hint; }) return Score::hint;
+    else return "look at the loss, lower the learning rate or clip the gradients";
   }
   void look(std::vector<std::uint8_t>& bad) {
     std::vector<int> flags(entries_.size());
     device().download(flags_.data(), flags.data(), Index(flags.size()));
     for (std::size_t n = 0; n < flags.size(); ++n) bad[n] = bad[n] != 0 || flags[n] != 0;
+  }
+
+  /// No numbers for as long as the weight has not changed.
+  template <class F>
+  void visit_weight(Entry& e, F&& f) {
+    using W = typename Projection::W;
+    auto& weight = e.p->weight;
+    std::vector<W> numbers(std::size_t(e.changed ? weight.size() : 0), W(0.0f));
+    device().download(weight.view().data, numbers.data(), Index(numbers.size()));
+    std::vector<double> state;
+    for (const W& x : numbers) state.push_back(double(widen<Wide<W>>(x)));
+    f("pruner." + e.path + ".weight", state);
+    if (state.empty()) return;
+    require(Index(state.size()) == weight.size(), "pruner state: {} has {} weights, expected {}", e.path, state.size(), weight.size());
+    e.changed = true;
+    numbers.clear();
+    for (const double x : state) numbers.push_back(W(Wide<W>(x)));
+    device().upload(weight.view().data, numbers.data(), weight.size());
   }
 
   void count() {
