@@ -21,6 +21,10 @@
 #include <espalier/kernel/swiglu.hpp>
 #include <espalier/kernel/taylor_tiles.hpp>
 #include <espalier/kernel/units.hpp>
+#include <espalier/kernel/sparse_gpt.hpp>
+#include <espalier/kernel/weight_mask.hpp>
+#include <espalier/kernel/weight_score.hpp>
+#include <espalier/kernel/weight_select.hpp>
 #include <limits>
 #include <vector>
 
@@ -56,10 +60,12 @@ View<T, 1> out(std::vector<T>& x) {
   return vector(x.data(), Index(x.size()));
 }
 
-/// What a kernel has stored, as numbers.
+/// What a kernel has stored, as numbers; infinities as large ones, so that differences mean something.
 template <class T>
 std::vector<double> numbers_of(const std::vector<T>& x) {
-  return {x.begin(), x.end()};
+  std::vector<double> out(x.begin(), x.end());
+  for (double& v : out) v = v > 1e100 ? 1e100 : v < -1e100 ? -1e100 : v;
+  return out;
 }
 inline std::vector<double> numbers_of(const std::vector<StepState>& x) { return {x[0].norm, x[0].clip}; }
 template <class A>
@@ -307,6 +313,99 @@ void triangle_kernels(Launch& launch) {
   launch("LowerTriangle", Sums::exact, n, kernel::LowerTriangle<A>{out(copy, n)}, copy);
 }
 
+template <class T, class A, class Launch>
+void weight_kernels(Launch& launch) {
+  const Index height = 5, width = 70, words = kernel::bit_words(width);
+  std::vector<std::uint32_t> bits;
+  for (Index i = 0; i < height * words; ++i) bits.push_back(0x9e3779b9u * std::uint32_t(i + 1));
+  const auto w = eighths<T>(height * width, 71);
+  const auto added = eighths<A>(height * width, 72);
+  auto y = eighths<T>(height * width, 73);
+  for (const bool masked : {false, true})
+    for (const bool adapted : {false, true}) {
+      launch("EffectiveWeight", Sums::exact, height,
+             kernel::EffectiveWeight<T, A, T>{in(w, height), adapted ? in(added, height) : View<const A, 2>{},
+                                              masked ? in(bits, height) : View<const std::uint32_t, 2>{}, out(y, height)},
+             y);
+    }
+  y = w;
+  launch("ZeroRemoved", Sums::exact, height, kernel::ZeroRemoved<T>{in(bits, height), out(y, height)}, y);
+  const std::vector<int> rows{4, 0, 2}, columns{69, 3, 3, 0, 17, 33, 34, 35, 36, 1, 2, 5, 8, 13, 21, 34, 55, 4, 40, 41, 42,
+                                                43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 60, 61};
+  y = w;
+  launch("OnlyRemoved", Sums::exact, height, kernel::OnlyRemoved<T>{in(bits, height), out(y, height)}, y);
+  std::vector<std::uint32_t> gathered(6, 9);
+  launch("GatherBits", Sums::exact, 3,
+         kernel::GatherBits{in(bits, height), rows.data(), columns.data(), Index(columns.size()), out(gathered, 3)}, gathered);
+}
+
+template <class A, class Launch>
+void weight_selection_kernels(Launch& launch) {
+  const Index height = 5, width = 70, words = kernel::bit_words(width);
+  std::vector<std::uint32_t> bits, chosen(std::size_t(height * words));
+  for (Index i = 0; i < height * words; ++i) bits.push_back(0x9e3779b9u * std::uint32_t(i + 1));
+  const auto score = eighths<A>(height * width, 81), g = eighths<A>(height * width, 82), column = eighths<A>(width, 83);
+  auto x = score;
+  std::vector<StepState> state(1);
+  state[0].clip = 0.5;
+  launch("ElementScore", Sums::exact, height,
+         kernel::ElementScore<A>{in(g, height), in(column), A(0.5f), Power::square, state.data(), out(x, height)}, x);
+  launch("RandomWeights", Sums::exact, height,
+         kernel::RandomWeights<A>{{1, Purpose::importance, 2}, 3, out(x, height)}, x);
+  std::vector<int> bad(1);
+  launch("NotFinite", Sums::exact, 1, kernel::NotFinite<A>{in(score), bad.data()}, bad);
+  x[33] = std::numeric_limits<A>::infinity();
+  launch("NotFinite", Sums::exact, 1, kernel::NotFinite<A>{in(x), bad.data()}, bad);
+  x = score;
+  launch("GoneFirst", Sums::exact, height, kernel::GoneFirst<A>{in(bits, height), out(x, height)}, x);
+
+  std::vector<std::uint8_t> removed(score.size(), 9);
+  for (const Index k : {0, 31, 70})
+    launch("LowestOfRow", Sums::exact, height, kernel::LowestOfRow<A>{in(score, height), k, out(removed, height)}, removed);
+  launch("LowestOfGroups", Sums::exact, height, kernel::LowestOfGroups<A>{in(score, height), 8, 3, out(removed, height)}, removed);
+  launch("PackKept", Sums::exact, height, kernel::PackKept{in(removed, height), out(chosen, height)}, chosen);
+
+  const Index chunks = 3, digits = 256;
+  std::vector<std::uint32_t> counts(std::size_t(chunks * digits), 5);
+  std::vector<Index> total(std::size_t(digits), 2);
+  launch("AddCounts", Sums::exact, 1, kernel::AddCounts{in(counts, chunks), out(total, 1)}, total);
+  std::vector<kernel::Threshold<A>> threshold{{kernel::OrderedKey<A>(7), 40}};
+  launch("ChooseDigit", Sums::exact, 1, kernel::ChooseDigit<A, Index>{in(total, 1), 0, 900, threshold.data()}, threshold);
+  launch("SpendEquals", Sums::exact, 1, kernel::SpendEquals<A>{in(counts, chunks), threshold.data()}, threshold);
+
+  const kernel::BlockSums<A> sums{in(score, height), 4, 3, 9, {}};
+  auto sum = eighths<A>(3 * 8, 84);
+  auto block_sums = sums;
+  block_sums.sum = out(sum, 3);
+  launch("BlockSums", Sums::exact, block_sums.blocks(), block_sums, sum);
+  std::vector<std::uint8_t> blocks;
+  for (Index b = 0; b < 2 * 8; ++b) blocks.push_back(b % 3 == 0);
+  launch("KeepBlocks", Sums::exact, height, kernel::KeepBlocks{in(blocks, 2), 3, 9, width, out(chosen, height)}, chosen);
+
+  auto l = std::vector<A>(std::size_t(width * width), A(0.25f)), w = eighths<A>(height * width, 85);
+  for (Index j = 0; j < width; ++j) l[std::size_t(j * width + j)] = A(j % 2 == 0 ? 2.0f : 1.0f);
+  auto block_score = std::vector<A>(std::size_t(height * 34)), error = block_score;
+  launch("BlockSaliency", Sums::exact, height,
+         kernel::BlockSaliency<A>{in(w, height), in(l, width), 36, in(bits, height), out(block_score, height)}, block_score);
+  for (const Index m : {0, 5}) {
+    std::vector<std::uint8_t> leaves(std::size_t(height * 34));
+    for (std::size_t n = 0; n < leaves.size(); n += 2) leaves[n] = 1;
+    launch("SparseGptBlock", Sums::rounded, height,
+           kernel::SparseGptBlock<A>{out(w, height), in(l, width), 36, m, 2, in(bits, height), out(leaves, height),
+                                     out(error, height)},
+           w, leaves, error);
+  }
+  x = score;
+  launch("ChangeOfKept", Sums::exact, height, kernel::ChangeOfKept<A>{in(g, height), in(bits, height), out(x, height)}, x);
+  const auto products = eighths<A>(width * width, 86);
+  const std::vector<A> tokens{A(4)}, mean{A(0.5f)};
+  auto h = products;
+  for (const bool masked : {false, true})
+    launch("KeptHessian", Sums::exact, width,
+           kernel::KeptHessian<A>{in(products, width), in(tokens), in(mean), A(0.25f), masked ? bits.data() : nullptr, out(h, width)},
+           h);
+}
+
 /// Every kernel that asks for a team, on inputs that reach its branches. Whoever adds one adds it here:
 ///   launch(name, exact or rounded, rows, kernel, outputs...)
 /// T: what flows between modules, A: what sums are taken in.
@@ -320,6 +419,8 @@ void every_kernel(Launch& launch) {
   product_kernels<T, A>(launch);
   selection_kernels<A>(launch);
   triangle_kernels<A>(launch);
+  weight_kernels<T, A>(launch);
+  weight_selection_kernels<A>(launch);
 }
 
 }  // namespace espalier::test

@@ -15,6 +15,11 @@ const nlohmann::json& importance_numbers() {
   return numbers;
 }
 
+const nlohmann::json& weight_numbers() {
+  static const nlohmann::json json = nlohmann::json::parse(std::ifstream(ESPALIER_TEST_DATA "/weights.json"));
+  return json;
+}
+
 std::vector<double> numbers(const nlohmann::json& x) {
   std::vector<double> out;
   for (const auto& row : x) {

@@ -14,6 +14,8 @@ namespace espalier::test {
 const nlohmann::json& oracle_numbers();
 /// tests/data/importance.json, made by tests/python/make_importance_golden.py.
 const nlohmann::json& importance_numbers();
+/// tests/data/weights.json, made by tests/python/make_weight_golden.py.
+const nlohmann::json& weight_numbers();
 /// A vector or matrix of the file, row by row.
 std::vector<double> numbers(const nlohmann::json& x);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/adapter/low_rank_pair.hpp>
+#include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/output_mask.hpp>
 
 namespace espalier::inline v0 {
@@ -70,6 +71,11 @@ class LowRankAdapter : public LowRankPair<Device> {
   template <class W>
   LowRankTerm<T> gradient(Pass<Device>&, View<const W, 2>) const {
     return {b.grad, a.grad, scale};
+  }
+  /// dU of the weight in W + s B U: U is A itself.
+  template <class W>
+  void receive(Pass<Device>& pass, View<const W, 2>, View<const T, 2> du, const OutputMask<T>&) {
+    pass.device.for_each(du.size(), kernel::Accumulate<T>{du.data, a.grad.data});
   }
   /// What has to be taken away from the merged weight to have W again.
   template <class W>

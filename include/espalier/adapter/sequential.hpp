@@ -93,6 +93,15 @@ class SequentialAdapter : public LowRankPair<Device> {
   LowRankTerm<T> gradient(Pass<Device>& pass, View<const W, 2> w) const {
     return {b.grad, times(pass, a.grad, w), scale};
   }
+  /// dU of the weight or bias w in w + s B U: U is A w, or (A∘M) w.
+  template <class W>
+  void receive(Pass<Device>& pass, View<const W, 2> w, View<const T, 2> du, const OutputMask<T>& mask) {
+    if (!mask) return pass.device.gemm(T(1), du, w.t(), T(1), a.grad);
+    auto da = pass.template matrix<T>(a.rows, a.cols);
+    pass.device.gemm(T(1), du, w.t(), T(0), da);
+    pass.device.for_each_row(a.rows, kernel::MaskOutputs<T, T>{da, mask.forward, mask.width, da});
+    pass.device.for_each(da.size(), kernel::Accumulate<T>{da.data, a.grad.data});
+  }
   /// What has to be taken away from the merged weight W' to have W again: W = W' − s B (I + s A B)⁻¹ A W'.
   ///                                                                                       Sherman, Morrison & Woodbury
   template <class W>

@@ -28,6 +28,14 @@ struct Accumulate {
   ESPALIER_FN void operator()(Index i) const { y[i] = T(widen<Wide<T>>(y[i]) + widen<Wide<T>>(x[i])); }
 };
 
+// x ← x + d, rounded to what x is stored in, once.
+template <class T, class A>
+struct AddStored {
+  const A* d;
+  T* x;
+  ESPALIER_FN void operator()(Index i) const { x[i] = T(widen<A>(x[i]) + d[i]); }
+};
+
 // y(i, :) += bias, per row.
 template <class T, class A>
 struct AddBias {

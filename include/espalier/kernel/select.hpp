@@ -62,7 +62,7 @@ struct DigitCounts {
     const Index first = chunks.first(c), n = chunks.size(c);
     const bool top = shift + 8 == int(8 * sizeof(Key));
     const Key above = top ? Key(0) : Key(~Key(0) << ((shift + 8) % int(8 * sizeof(Key)))),
-              known = top ? Key(0) : threshold->key;
+              known = top ? Key(0) : Key(threshold->key & above);
     std::uint32_t* const slots = team.template scratch<std::uint32_t>(scratch_bytes());
     team.each(kSlots * kDigits, [&](Index l) { slots[l] = 0; });
     team.each(kSlots, [&](Index s) {  // a histogram of its own for every slot
@@ -81,10 +81,10 @@ struct DigitCounts {
 };
 
 // The digit in which the k-th lowest key lies. One row.
-template <class A>
+template <class A, class Count = std::uint32_t>
 struct ChooseDigit {
   static constexpr Index kDigits = DigitCounts<A>::kDigits;
-  View<const std::uint32_t, 2> counts;  // (chunks, digits)
+  View<const Count, 2> counts;  // (chunks, digits)
   int shift;
   Index k;  // of the top digit; afterwards the threshold knows
   Threshold<A>* threshold;
@@ -111,11 +111,29 @@ struct ChooseDigit {
   }
 };
 
+/// mark(i) for the first `wanted` of those i below n that are equal, by parts in order: each counts its own, then goes on
+/// from what lies before. For a kernel with scratch for kEqualSlots numbers.
+inline constexpr Index kEqualSlots = 32;
+template <class Team, class Equal, class Mark>
+ESPALIER_FN void first_equals(Team& team, Index n, Index wanted, Equal is_equal, Mark mark) {
+  Index* const equal = team.template scratch<Index>(kEqualSlots * Index(sizeof(Index)));
+  const Index part = (n + kEqualSlots - 1) / kEqualSlots;
+  team.each(kEqualSlots, [&](Index s) {
+    equal[s] = 0;
+    for (Index i = s * part; i < n && i < (s + 1) * part; ++i) equal[s] += is_equal(i) ? 1 : 0;
+  });
+  team.each(kEqualSlots, [&](Index s) {
+    Index left = wanted;
+    for (Index r = 0; r < s; ++r) left -= equal[r];
+    for (Index i = s * part; i < n && i < (s + 1) * part && left > 0; ++i)
+      if (is_equal(i)) mark(i), --left;
+  });
+}
+
 // removed(i) = score(i) is below the threshold, or equal to it and among the first of those by index; per chunk.
 // counts are those of the last digit, so that the threshold's own counts its equals.
 template <class A>
 struct RemoveLowest {
-  static constexpr Index kSlots = 32;
   View<const A, 1> score;  // (n)
   const Threshold<A>* threshold;
   View<const std::uint32_t, 2> counts;  // (chunks, digits)
@@ -123,7 +141,7 @@ struct RemoveLowest {
 
   ESPALIER_FN Index width() const { return Chunks{score.shape[0]}.length(); }
   /// Scratch of a team, in bytes.
-  ESPALIER_FN Index scratch_bytes() const { return kSlots * Index(sizeof(Index)); }
+  ESPALIER_FN Index scratch_bytes() const { return kEqualSlots * Index(sizeof(Index)); }
 
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index c) const {
@@ -139,20 +157,9 @@ struct RemoveLowest {
       removed(first + i) = own < key || (all && own == key) ? 1 : 0;
     });
     if (all || wanted <= 0) return;
-    // At most one chunk keeps some of its equals. Parts of it in order: count, then go on from what lies before.
-    Index* const equal = team.template scratch<Index>(scratch_bytes());
-    const Index part = (n + kSlots - 1) / kSlots;
-    team.each(kSlots, [&](Index s) {
-      equal[s] = 0;
-      for (Index i = s * part; i < n && i < (s + 1) * part; ++i)
-        equal[s] += ordered_key(score(first + i)) == key ? 1 : 0;
-    });
-    team.each(kSlots, [&](Index s) {
-      Index left = wanted;
-      for (Index r = 0; r < s; ++r) left -= equal[r];
-      for (Index i = s * part; i < n && i < (s + 1) * part && left > 0; ++i)
-        if (ordered_key(score(first + i)) == key) removed(first + i) = 1, --left;
-    });
+    // At most one chunk keeps some of its equals.
+    first_equals(team, n, wanted, [&](Index i) { return ordered_key(score(first + i)) == key; },
+                 [&](Index i) { removed(first + i) = 1; });
   }
 };
 

@@ -43,6 +43,12 @@ struct PlanFile {
       if (!g.scores.empty()) group.set("scores", scores);
       out += (i == 0 ? "\n    " : ",\n    ") + group.dump();
     }
+    if (!plan.weights.empty()) out += "\n  ],\n  \"weights\": [";
+    for (std::size_t i = 0; i < plan.weights.size(); ++i) {
+      const PlanWeights& w = plan.weights[i];
+      const json::Value one = json::Value::object({{"projection", w.projection}, {"full", w.full}, {"removed", w.removed}});
+      out += (i == 0 ? "\n    " : ",\n    ") + one.dump();
+    }
     return out + "\n  ]\n}\n";
   }
 
@@ -64,6 +70,15 @@ struct PlanFile {
     if (groups == nullptr || !groups->is_array()) in.wrong("groups is not there, or not a list");
     for (const json::Value& group : groups->elements()) {
       file.plan.groups.push_back(group_of({group, format("{}, groups[{}]", name, file.plan.groups.size())}));
+    }
+    if (const json::Value* const weights = in.find("weights")) {
+      if (!weights->is_array()) in.wrong("weights is not a list");
+      for (const json::Value& one : weights->elements()) {
+        const ConfigReader weight(one, format("{}, weights[{}]", name, file.plan.weights.size()));
+        PlanWeights w{weight.text("projection"), weight.integer("full", 1, Index{1} << 50), 0};
+        w.removed = weight.integer("removed", 0, w.full);
+        file.plan.weights.push_back(std::move(w));
+      }
     }
     return file;
   }
@@ -114,12 +129,16 @@ Plan plan_of(Model& model, const Plan* known = nullptr) {
     }
     plan.groups.push_back(std::move(g));
   });
+  for_each_projection(model, [&](const std::string& path, auto& p) {
+    if (p.weight_mask) plan.weights.push_back({path, p.out() * p.in(), p.weight_mask.removed()});
+  });
   return plan;
 }
 
 /// Whether anything is missing.
 inline bool is_pruned(const Plan& plan) {
-  return std::any_of(plan.groups.begin(), plan.groups.end(), [](const PlanGroup& g) { return Index(g.kept.size()) < g.full; });
+  return std::any_of(plan.groups.begin(), plan.groups.end(), [](const PlanGroup& g) { return Index(g.kept.size()) < g.full; }) ||
+         !plan.weights.empty();
 }
 
 }  // namespace espalier::inline v0

@@ -119,6 +119,8 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
         require(!p.adapter.merged, "{}: the adapter of {} is merged into its weight, which cannot be written without it; "
                 "unmerge the model first", directory, path);
       }
+      require(!p.weight_mask, "{}: a mask makes single weights of {} zero together with what an adapter adds, which a file "
+              "without the adapter cannot say; save with merge", directory, path);
     });
   }
   CutPlan cut(model);

@@ -74,6 +74,7 @@ class TensorWriter {
     const Index rows = tensor.shape(0), columns = tensor.size() / rows;
     std::vector<T> numbers(static_cast<std::size_t>(tensor.size()));
     device_->download(tensor.view().data, numbers.data(), tensor.size());
+    const auto removed = rank_of<Stored> == 2 ? removed_from(entry, columns) : Removed{};
     TensorCut cut;
     if (const TensorCut* found = cut_of(entry)) cut.rows = found->rows, cut.columns = rank_of<Stored> == 2 ? found->columns : CutSide{};
     if constexpr (requires { entry.projection->adapter.a; }) {
@@ -84,12 +85,34 @@ class TensorWriter {
         const auto term = p->adapter.term(pass, matrix(tensor.view().data, rows, columns),
                                           masked == masks_.end() ? OutputMask<A>{} : masked->second);
         return send<A>(entry, cut, rows, columns, info, sink,
-                       [&](Index first, Index n, A* out) { merged(pass, term, numbers, first, n, out); });
+                       [&](Index first, Index n, A* out) {
+                         merged(pass, term, numbers, first, n, out);
+                         removed.become_zero(first, n, out);
+                       });
       }
     }
     send<T>(entry, cut, rows, columns, info, sink, [&](Index first, Index n, T* out) {
       std::copy_n(numbers.data() + first * columns, n * columns, out);
+      removed.become_zero(first, n, out);
     });
+  }
+
+  /// Single weights that a mask has made zero.
+  struct Removed {
+    std::vector<std::uint32_t> words;
+    Index columns = 0;
+    template <class T>
+    void become_zero(Index first, Index n, T* out) const {
+      if (words.empty()) return;
+      const Index per_row = kernel::bit_words(columns);
+      for (Index i = 0; i < n; ++i)
+        for (Index j = 0; j < columns; ++j)
+          if (!kernel::kept(words.data() + (first + i) * per_row, j)) out[i * columns + j] = T(0.0f);
+    }
+  };
+  Removed removed_from(const Entry& entry, Index columns) const {
+    if (entry.projection == nullptr || !entry.projection->weight_mask) return {};
+    return {entry.projection->weight_mask.words(*device_), columns};
   }
 
   /// Whether a file holds the columns of this tensor as rows.

@@ -4,6 +4,8 @@
 #include <espalier/core/workspace.hpp>
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/output_mask.hpp>
+#include <espalier/nn/masked_linear.hpp>
+#include <espalier/nn/weight_mask.hpp>
 
 namespace espalier::inline v0 {
 
@@ -25,7 +27,8 @@ struct Probe {
 };
 
 /// y = x Wᵀ + b with an adapter beside or behind it.   W: (out, in) and b: (out) are frozen; only the adapter learns.
-/// dx += dy W + adapter. Who masks units of outputs says so: an adapter behind the weight mixes them.
+/// dx += dy W + adapter. Who masks units of outputs says so: an adapter behind the weight mixes them. A mask on single
+/// weights works on the weight with its adapter in it.
 template <Backend Device, template <class> class Adapter>
 class Linear {
  public:
@@ -49,6 +52,12 @@ class Linear {
 
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act, const OutputMask<A>& mask = {}) const {
     auto y = pass.matrix(x.rows(), out());
+    if (weight_mask) {
+      auto scratch = pass.scratch();
+      detail::MaskedLinear<const Linear>{scratch, *this, mask}.forward(x, y);
+      act.x = x, act.y = y;
+      return y;
+    }
     pass.device.gemm(A(1), x, weight.view().t(), A(0), y);
     if (!bias.empty()) pass.device.for_each_row(y.rows(), kernel::AddBias<T, A>{bias.view(), y});
     y = adapter.forward(pass, x, y, mask, act.adapter);
@@ -70,6 +79,16 @@ class Linear {
     pass.device.for_each(dx.size(), kernel::Accumulate<T>{own.data, dx.data});
   }
 
+  /// Gives the projection a mask on its single weights that keeps all of them for now.
+  void allow_weight_mask(Device& device, const std::string& path) {
+    if constexpr (requires { adapter.dropout; })
+      require(!adapter.present() || adapter.dropout == 0,
+              "{}: its adapter has dropout {}: a mask on single weights works on the weight with its adapter in it, which "
+              "dropout has none of; train with dropout 0",
+              path, adapter.dropout);
+    if (!weight_mask.present()) weight_mask = WeightMask<Device>(device, out(), in());
+  }
+
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
     f("weight", self.weight);
@@ -80,6 +99,7 @@ class Linear {
   Tensor<Device, W, 2> weight;  // (out, in)
   Tensor<Device, A, 1> bias;    // (out), or empty
   Adapter<Device> adapter;
+  WeightMask<Device> weight_mask;  // (out, in) bits, or none
   Probe<Linear> probe{};
   bool transposed = false;  ///< files hold the weight as (in, out)
 
@@ -87,6 +107,7 @@ class Linear {
   void contribute(Pass<Device>& pass, View<const T, 2> dy, const Activations& act, View<T, 2> dx,
                   const OutputMask<A>& mask) {
     auto scratch = pass.scratch();
+    if (weight_mask) return detail::MaskedLinear<Linear>{scratch, *this, mask}.backward(act.x, dy, dx);
     const auto dh = adapter.backward(scratch, dy, mask, act.adapter, dx);
     if (dx) pass.device.gemm(A(1), dh, View<const W, 2>(weight.view()), A(1), dx);
   }

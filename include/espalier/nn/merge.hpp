@@ -4,22 +4,11 @@
 #include <espalier/core/dtype.hpp>
 #include <espalier/core/visit.hpp>
 #include <espalier/core/workspace.hpp>
+#include <espalier/kernel/elementwise.hpp>
 #include <espalier/nn/group.hpp>
 #include <utility>
 
 namespace espalier::inline v0 {
-
-namespace kernel {
-
-// w ← w + d, rounded to what w is stored in, once.
-template <class W, class A>
-struct AddStored {
-  const A* d;
-  W* w;
-  ESPALIER_FN void operator()(Index i) const { w[i] = W(widen<A>(w[i]) + d[i]); }
-};
-
-}  // namespace kernel
 
 namespace detail {
 
@@ -69,16 +58,28 @@ void add_adapters(Model& model, bool merging) {
   });
 }
 
+/// Weights that a mask removes are zeros from now on, and no longer zeros in name only.
+template <class Model>
+void zero_removed(Model& model) {
+  for_each_projection(model, [&](const std::string&, auto& p) {
+    using W = std::remove_pointer_t<decltype(p.weight.view().data)>;
+    if (p.weight_mask) model.run.device->for_each_row(p.out(), kernel::ZeroRemoved<W>{p.weight_mask.bits(), p.weight.view()});
+  });
+}
+
 }  // namespace detail
 
-/// W ← W0 + s B A, or (I + s B A) W0 with sequential adapters, and b likewise. Adapters then rest, but remember themselves. A weight stored in bf16 is rounded once.
+/// W ← W0 + s B A, or (I + s B A) W0 with sequential adapters, and b likewise; masks on single weights become
+/// zeros. Adapters then rest, but remember themselves. A weight stored in bf16 is rounded once.
 ///                                                                                          Hu et al. 2021, section 4.1
 template <class Model>
 void merge(Model& model) {
   detail::add_adapters(model, true);
+  detail::zero_removed(model);
 }
 
-/// W0 ← what it was, and adapters work again: what merge did, up to rounding.
+/// W0 ← what it was, and adapters work again: what merge did, up to rounding. What a mask on single weights has made zero
+/// stays so: of W0 + s B A, that is.
 template <class Model>
 void unmerge(Model& model) {
   detail::add_adapters(model, false);

@@ -75,6 +75,8 @@ void compact(Model& model) {
       lists.emplace_back(device, units, group.units(), slices);
       const Kept& kept = lists.back();
       detail::keep_only(device, p.weight, kept, axis);
+      p.weight_mask.compact(device, axis == Axis::rows ? kept.list.data() : nullptr,
+                            axis == Axis::rows ? nullptr : kept.list.data(), p.out(), p.in());
       if (axis == Axis::rows && !p.bias.empty()) detail::keep_only(device, p.bias, kept);
       if constexpr (detail::LowRank<decltype(p.adapter)>) {
         auto& adapter = p.adapter;

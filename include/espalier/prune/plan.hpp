@@ -16,9 +16,16 @@ struct PlanGroup {
   std::vector<double> scores;  ///< (full) the smoothed score of every unit, as it was when it was last known
 };
 
+/// How many single weights of a projection are zero.
+struct PlanWeights {
+  std::string projection;  ///< its path in the model
+  Index full = 0, removed = 0;
+};
+
 /// What a pruning run decided, as plain data.
 struct Plan {
   std::vector<PlanGroup> groups;
+  std::vector<PlanWeights> weights = {};
   std::vector<std::pair<std::string, std::string>> settings;  ///< of the run, in the order they were told
 };
 

@@ -125,6 +125,16 @@ void for_each_state(Model& model, Pruner& pruner, const Extents<Model>& extents,
       [&] { return std::vector<std::int32_t>(mask.origin().begin(), mask.origin().end()); },
       [](const std::vector<std::int32_t>&) {});  // who is left has been seen to before
   });
+  for_each_projection(model, [&](const std::string& path, auto& p) {
+    auto& mask = p.weight_mask;
+    if (!mask.present()) return;
+    f("weight_mask/" + path, std::vector<Index>{mask.bits().rows(), mask.bits().cols()}, std::int32_t{}, [&] {
+      const auto words = mask.words(device);
+      return std::vector<std::int32_t>(words.begin(), words.end());
+    }, [&](const std::vector<std::int32_t>& words) {
+      mask.set(device, std::vector<std::uint32_t>(words.begin(), words.end()));
+    });
+  });
   pruner.visit_state([&](const std::string& name, std::vector<double>& x) {
     f("pruner/" + name, std::vector<Index>{Index(x.size())}, double{}, [&] { return x; },
       [&](std::vector<double> y) { x = std::move(y); });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <algorithm>
-#include <espalier/prune/importance.hpp>
+#include <espalier/prune/weight_importance.hpp>
 
 namespace espalier::inline v0 {
 
@@ -31,6 +31,15 @@ struct FullTaylorImportance {
       const kernel::GradientElement<typename Projection::W, A> element{weight.rows(i, n), g.rows(0, n), power};
       detail::add_scores(pass.device, element, n, p.in(), axis, axis == Axis::rows ? vector(out.data + i, n) : out);
     }
+  }
+  /// (G∘W)² of single weights, of one micro-batch.
+  template <class Device, class Projection, class Sight>
+  auto elements(Pass<Device>& pass, const Projection& p, const Sight& sight) const {
+    using A = typename Projection::A;
+    using Gradient = detail::ExactGradient<typename Projection::T, A>;
+    return detail::ElementScores<Device, typename Projection::W, Gradient>(
+        pass, detail::effective_weight(pass, p), kernel::ElementScore<A>{{}, {}, A(1), power, nullptr, {}},
+        Gradient{sight.dy, sight.x});
   }
   template <class A>
   ESPALIER_FN A finish(A sum, Index passes) const {

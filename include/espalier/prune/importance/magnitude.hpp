@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <espalier/prune/importance.hpp>
+#include <espalier/prune/weight_importance.hpp>
 
 namespace espalier::inline v0 {
 
@@ -13,6 +13,13 @@ struct MagnitudeImportance {
     auto scratch = pass.scratch();
     const kernel::MagnitudeElement<typename Projection::W, A> element{detail::effective_weight(scratch, p)};
     detail::add_scores(pass.device, element, p.out(), p.in(), axis, out);
+  }
+  /// abs(W) of single weights.
+  template <class Device, class Projection>
+  auto elements(Pass<Device>& pass, const Projection& p, Index) const {
+    using A = typename Projection::A;
+    return detail::ElementScores<Device, typename Projection::W>(
+        pass, detail::effective_weight(pass, p), kernel::ElementScore<A>{{}, {}, A(1), Power::abs, nullptr, {}});
   }
   template <class A>
   ESPALIER_FN A finish(A sum, Index) const {

@@ -2,6 +2,7 @@
 #pragma once
 #include <espalier/prune/importance/signed_taylor.hpp>
 #include <espalier/prune/options.hpp>
+#include <espalier/prune/weight_importance.hpp>
 
 namespace espalier::inline v0 {
 
@@ -21,6 +22,21 @@ struct MovementImportance {
   template <class Device, class Projection, class Sight, class A>
   void observe(Pass<Device>& pass, const Projection& p, Axis axis, const Sight& sight, View<A, 1> out) const {
     SignedTaylorImportance{}.observe(pass, p, axis, sight, out);
+  }
+  /// S ← S − rate G∘W of single weights: a number per weight, kept for as long as there is something to prune.
+  static constexpr bool sums_over_steps = true;
+  template <class Device, class Projection, class Sight, class A>
+  void accumulate(Pass<Device>& pass, const Projection& p, const Sight& sight, View<A, 2> sum) const {
+    auto scratch = pass.scratch();
+    const Index step = panel_rows(p.out(), p.in());
+    const auto g = scratch.template matrix<A>(step, p.in()), w = scratch.template matrix<A>(step, p.in());
+    const WeightRows<Device, typename Projection::W, A> weight(scratch, detail::effective_weight(scratch, p));
+    for (Index i = 0; i < p.out(); i += step) {
+      const Index n = std::min(step, p.out() - i);
+      pass.device.gemm(A(1), sight.dy.cols(i, n).t(), sight.x, A(0), g.rows(0, n));
+      weight.write(i, w.rows(0, n));
+      pass.device.for_each(n * p.in(), kernel::Moved<A>{g.data, w.data, A(rate), sum.rows(i, n).data});
+    }
   }
   template <class A>
   ESPALIER_FN A finish(A sum, Index) const {

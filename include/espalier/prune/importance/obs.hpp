@@ -2,8 +2,10 @@
 #pragma once
 #include <algorithm>
 #include <espalier/core/error.hpp>
+#include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/obs.hpp>
-#include <espalier/nn/merge.hpp>
+#include <espalier/kernel/sparse_gpt.hpp>
+#include <espalier/nn/weight_rows.hpp>
 #include <espalier/prune/cholesky.hpp>
 #include <espalier/prune/importance.hpp>
 #include <espalier/prune/input_statistics.hpp>
@@ -64,6 +66,16 @@ struct OBSImportance {
       }
     }
   }
+  /// Single weights: W_ij² times this, 1 / (2 [H⁻¹]_jj).
+  static constexpr Power element_power = Power::square;
+  template <class Device, class Projection, class A>
+  void column_factors(Pass<Device>& pass, const Projection& p, const Inputs<A>& inputs, View<A, 1> factor) const {
+    auto scratch = pass.scratch();
+    const auto h = scratch.template matrix<A>(p.in(), p.in()), inverse = scratch.template matrix<A>(p.in(), p.in());
+    hessian(scratch, inputs, {}, {}, h);
+    invert(scratch, h, inverse);
+    pass.device.for_each(p.in(), kernel::SaliencyFactors<A>{inverse, {}, factor});
+  }
   template <class A>
   ESPALIER_FN A finish(A sum, Index) const {
     return sum;
@@ -96,6 +108,36 @@ struct OBSImportance {
       device.for_each_row(n, kernel::LivingColumns<A>{inputs.units, yi});
       device.gemm(A(1), View<const A, 2>(yi), View<const A, 2>(inverse), A(0), wi);
       device.for_each(n * in, kernel::AddStored<W, A>{wi.data, p.weight.view().rows(i, n).data});
+    }
+  }
+
+  /// The same for single weights, whose Q is another one in every row: a Hessian is inverted for each row that loses any, which
+  /// is for small projections. SparseGPTImportance is the one for large ones.
+  template <class Device, class Projection, class A>
+  void leave(Pass<Device>& pass, Projection& p, const Inputs<A>& inputs, View<const std::uint32_t, 2> stay) const {
+    using W = typename Projection::W;
+    using Bits = View<const std::uint32_t, 2>;
+    const Index in = p.in();
+    auto scratch = pass.scratch();
+    auto& device = pass.device;
+    const auto h = scratch.template matrix<A>(in, in), inverse = scratch.template matrix<A>(in, in),
+               all = scratch.template matrix<A>(in, in), row = scratch.template matrix<A>(3, in);
+    const auto mean = scratch.template vector<A>(1);
+    device.for_each_row(1, kernel::MeanDiagonal<A>{inputs.products, inputs.tokens, {}, mean});
+    device.for_each_row(in, kernel::KeptHessian<A>{inputs.products, inputs.tokens, mean, A(damp), nullptr, all});
+    const auto before = p.weight_mask ? p.weight_mask.bits() : Bits{};
+    const WeightRows<Device, W, A> weight(scratch, detail::effective_weight(scratch, p), before);
+    const auto w = row.rows(0, 1), y = row.rows(1, 1), d = row.rows(2, 1);
+    for (Index i = 0; i < p.out(); ++i) {
+      const Bits bits = stay.rows(i, 1);
+      weight.write(i, w);
+      device.for_each_row(1, kernel::OnlyRemoved<A>{bits, w});
+      device.gemm(A(1), View<const A, 2>(w), View<const A, 2>(all), A(0), y);
+      device.for_each_row(1, kernel::ZeroRemoved<A>{bits, y});
+      device.for_each_row(in, kernel::KeptHessian<A>{inputs.products, inputs.tokens, mean, A(damp), bits.data, h});
+      invert(scratch, h, inverse);
+      device.gemm(A(1), View<const A, 2>(y), View<const A, 2>(inverse), A(0), d);
+      device.for_each(in, kernel::AddStored<W, A>{d.data, p.weight.view().row(i)});
     }
   }
 

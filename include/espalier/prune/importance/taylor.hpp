@@ -2,7 +2,7 @@
 #pragma once
 #include <espalier/core/error.hpp>
 #include <espalier/kernel/taylor_tiles.hpp>
-#include <espalier/prune/importance.hpp>
+#include <espalier/prune/weight_importance.hpp>
 
 namespace espalier::inline v0 {
 
@@ -37,6 +37,22 @@ struct TaylorImportance {
         pass.device.for_each_row(columns.blocks(), columns);
       }
     }
+  }
+  /// (Ĝ∘W)² of single weights.
+  template <class Device, class Projection>
+    requires detail::LowRank<decltype(Projection::adapter)>
+  auto elements(Pass<Device>& pass, const Projection& p, Index) const {
+    using A = typename Projection::A;
+    const auto& adapter = p.adapter;
+    const auto weight = detail::effective_weight(pass, p);
+    const auto gradient = adapter.gradient(pass, p.weight.view());
+    const auto shifted = pass.template matrix<A>(weight.a.rows(), weight.a.cols());
+    const StepState* const clip = clipped ? pass.state : nullptr;
+    pass.device.for_each(shifted.size(), kernel::Shifted<A>{weight.a.data, gradient.u.data, A(eta), clip, shifted.data});
+    return detail::ElementScores<Device, typename Projection::W, detail::GuidedGradient<A>>(
+        pass, weight,
+        kernel::ElementScore<A>{{}, {}, A(scaled ? adapter.scale : 1.0), power, clip, {}},
+        detail::GuidedGradient<A>{gradient.b, weight.b, shifted, gradient.u});
   }
   template <class A>
   ESPALIER_FN A finish(A sum, Index) const {

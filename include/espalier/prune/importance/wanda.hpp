@@ -27,6 +27,12 @@ struct WandaImportance {
     const kernel::WandaElement<typename Projection::W, A> element{detail::effective_weight(scratch, p), norm};
     detail::add_scores(pass.device, element, p.out(), p.in(), axis, out);
   }
+  /// Single weights: abs(W_ij) times this, as a rule within a row.
+  static constexpr Power element_power = Power::abs;
+  template <class Device, class Projection, class A>
+  void column_factors(Pass<Device>& pass, const Projection& p, const Inputs<A>& inputs, View<A, 1> factor) const {
+    pass.device.for_each(p.in(), kernel::InputNorms<A>{inputs.squares, inputs.tokens, mean, factor});
+  }
   template <class A>
   ESPALIER_FN A finish(A sum, Index) const {
     return sum;

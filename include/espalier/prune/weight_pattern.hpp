@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <espalier/core/error.hpp>
+#include <string>
+
+namespace espalier::inline v0 {
+
+/// What single weights, or blocks of them, compete with.
+enum class Within {
+  row,         ///< those of the same output, Wanda's comparison group
+  projection,  ///< those of the same projection
+  model,       ///< those of all projections
+};
+inline const char* name_of(Within w) {
+  return w == Within::row ? "row" : w == Within::projection ? "projection" : "model";
+}
+
+/// Which weights of a projection leave together, and among which the lowest are chosen.
+///
+///   WeightPattern::unstructured(Within::row)   each weight by itself: k = floor(n s + ½) of each n leave
+///   WeightPattern::n_of_m(2, 4)                of every 4 consecutive weights of a row 2 stay       Zhou et al. 2021
+///   WeightPattern::blocks(4, 4), ::rows(), ::columns()
+///
+/// s is the share that leaves. With n of m, k = floor(m s + ½) of each m leave, and of a shorter rest at the end of a row as
+/// many stay at most. Blocks at an edge may be smaller; a block's score is the sum of its weights'.
+struct WeightPattern {
+  enum class Kind { unstructured, n_of_m, blocks } kind = Kind::unstructured;
+  Within within = Within::projection;
+  Index n = 2, m = 4;              ///< of every m weights n stay
+  Index height = 1, width = 1;     ///< of a block; 0: the whole side of the weight
+
+  static WeightPattern unstructured(Within within = Within::projection) {
+    return {Kind::unstructured, within, 0, 0, 1, 1};
+  }
+  static WeightPattern n_of_m(Index n, Index m) { return {Kind::n_of_m, Within::row, n, m, 1, 1}; }
+  static WeightPattern blocks(Index height, Index width, Within within = Within::projection) {
+    return {Kind::blocks, within, 0, 0, height, width};
+  }
+  static WeightPattern rows(Within within = Within::projection) { return blocks(1, 0, within); }
+  static WeightPattern columns(Within within = Within::projection) { return blocks(0, 1, within); }
+
+  /// "unstructured", "2:4", "rows", "columns", "4x4".
+  static WeightPattern called(const std::string& name, Within within = Within::projection) {
+    if (name == "unstructured") return unstructured(within);
+    if (name == "rows") return rows(within);
+    if (name == "columns") return columns(within);
+    const std::size_t mark = name.find_first_of(":x");
+    const auto number = [&](std::size_t first, std::size_t last) {
+      Index x = 0;
+      for (std::size_t i = first; i < last; ++i) {
+        if (name[i] < '0' || name[i] > '9' || x > 9999) return Index{0};
+        x = 10 * x + (name[i] - '0');
+      }
+      return x;
+    };
+    const Index a = mark == std::string::npos ? 0 : number(0, mark), b = a < 1 ? 0 : number(mark + 1, name.size());
+    require(a >= 1 && b >= 1,
+            "'{}' is no pattern of weights: unstructured, n:m as in 2:4, rows, columns and height x width as in 4x4 are", name);
+    const WeightPattern pattern = name[mark] == ':' ? n_of_m(a, b) : blocks(a, b, within);
+    pattern.check();
+    return pattern;
+  }
+  std::string name() const {
+    if (kind == Kind::unstructured) return "unstructured";
+    if (kind == Kind::n_of_m) return std::to_string(n) + ":" + std::to_string(m);
+    if (height == 1 && width == 0) return "rows";
+    if (height == 0 && width == 1) return "columns";
+    return (height == 0 ? "all" : std::to_string(height)) + "x" + (width == 0 ? "all" : std::to_string(width));
+  }
+
+  void check() const {
+    if (kind == Kind::n_of_m)
+      require(n >= 1 && n < m && m <= 256, "{}: of every m weights n stay, 1 <= n < m <= 256", name());
+    if (kind == Kind::blocks) {
+      require(height >= 0 && width >= 0 && height + width > 0, "{}: a block has {} rows and {} columns", name(), height, width);
+      require(height != 1 || width != 1, "{}: a block of one weight; say unstructured", name());
+      require(within != Within::row, "{}: blocks reach over rows, and are compared within a projection or the model", name());
+    }
+  }
+  /// The share that a pattern of n in m removes in the end; the others are free.
+  double share(double otherwise) const { return kind == Kind::n_of_m ? 1 - double(n) / double(m) : otherwise; }
+
+  /// The lowest k of n leave: k = floor(n s + ½).
+  static Index count(Index n, double share) {
+    return std::clamp<Index>(Index(std::floor(double(n) * share + 0.5 + 1e-9)), 0, n);
+  }
+  Index block_height(Index out) const { return height == 0 ? out : std::min(height, out); }
+  Index block_width(Index in) const { return width == 0 ? in : std::min(width, in); }
+  Index blocks_down(Index out) const { return (out + block_height(out) - 1) / block_height(out); }
+  Index blocks_across(Index in) const { return (in + block_width(in) - 1) / block_width(in); }
+};
+
+}  // namespace espalier::inline v0
