@@ -180,8 +180,8 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
     if (report.layout == Layout::compact) {
       modeling = compact_modeling(report.model_type);
       object = compact_config(std::move(object), config.widths);
-      report.notes.push_back(format("the layers have shapes of their own: load it with AutoModelForCausalLM.from_pretrained({}, "
-                                    "trust_remote_code=True), which runs {}", directory, compact_modeling_file));
+      report.notes.push_back(format("the layers have shapes of their own: load it with AutoModelForCausalLM.from_pretrained(directory, "
+                                    "trust_remote_code=True), which runs its {}", compact_modeling_file));
     }
   }
   io::StagedDirectory out(directory, options.overwrite);
