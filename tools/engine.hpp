@@ -71,7 +71,7 @@ struct FitResult {
 };
 
 struct Written {
-  std::string layout;
+  std::string layout, model_type;
   Index parameters = 0;
   std::uint64_t bytes = 0;
   std::vector<std::string> notes;
@@ -99,6 +99,7 @@ class Engine {
   virtual void round(Dtype dtype) = 0;  ///< numbers become what a file of this type can hold
   virtual Written save(const std::string& directory, const std::string& layout, std::optional<Dtype>, bool overwrite,
                        const Plan*) = 0;
+  virtual Written save_gguf(const std::string& path, const std::string& layout, std::optional<Dtype>, bool overwrite) = 0;
   virtual void load_adapter(const std::string& directory) = 0;
   virtual void save_adapter(const std::string& directory, bool overwrite) = 0;
 };

@@ -6,6 +6,7 @@
 #include <espalier/model/load.hpp>
 #include <espalier/model/peft.hpp>
 #include <espalier/model/save.hpp>
+#include <espalier/model/save_gguf.hpp>
 #include <espalier/nn/merge.hpp>
 #include <espalier/prune/compact.hpp>
 #include <espalier/prune/importance/full_taylor.hpp>
@@ -127,10 +128,11 @@ class EngineOf final : public Engine {
   Written save(const std::string& directory, const std::string& layout, std::optional<Dtype> dtype, bool overwrite,
                const Plan* plan) override {
     SaveOptions o;
-    o.layout = layout == "uniform" ? Layout::uniform : layout == "padded" ? Layout::padded : Layout::automatic;
-    o.dtype = dtype, o.overwrite = overwrite, o.plan = plan;
-    const SaveReport r = espalier::save(model_, directory, o);
-    return {std::string(name_of(r.layout)), r.parameters, r.bytes, r.notes};
+    o.layout = layout_called(layout), o.dtype = dtype, o.overwrite = overwrite, o.plan = plan;
+    return written(espalier::save(model_, directory, o));
+  }
+  Written save_gguf(const std::string& path, const std::string& layout, std::optional<Dtype> dtype, bool overwrite) override {
+    return written(espalier::save_gguf(model_, path, {.layout = layout_called(layout), .dtype = dtype, .overwrite = overwrite}));
   }
   void load_adapter(const std::string& directory) override { espalier::load_adapter(model_, directory); }
   void save_adapter(const std::string& directory, bool overwrite) override {
@@ -138,6 +140,13 @@ class EngineOf final : public Engine {
   }
 
  private:
+  static Layout layout_called(const std::string& name) {
+    for (const Layout l : {Layout::uniform, Layout::padded, Layout::compact})
+      if (name == name_of(l)) return l;
+    return Layout::automatic;
+  }
+  static Written written(const SaveReport& r) { return {std::string(name_of(r.layout)), r.model_type, r.parameters, r.bytes, r.notes}; }
+
   template <class F>
   static void with_importance(const FitPlan& p, F&& f) {
     const Power power = p.power == "abs" ? Power::abs : Power::square;

@@ -23,7 +23,7 @@ std::vector<Option> make_options() {
                     writing = "Result", speaking = "Output";
   return {
       {"out", &S::out, kWrite, files, "DIR",
-       "where the result goes; never an existing directory without --overwrite", {}, {"-o"}},
+       "where the result goes; nothing that exists is replaced without --overwrite", {}, {"-o"}},
       {"data", &S::data, kData, files, "FILE", "tokens: .bin .npy .jsonl; text: .txt .jsonl", {}, {"-d"}},
       {"val", &S::val, Verb::train | Verb::prune | Verb::compare, files, "FILE",
        "held-out data; without it the last 10 % of --data"},
@@ -124,12 +124,14 @@ std::vector<Option> make_options() {
       {"weights", &S::weights, kLearn | Verb::eval | Verb::plan | Verb::merge | Verb::export_, run, "NAME",
        "how frozen weights are held in memory; auto: as the checkpoint stores them", {"auto", "fp32", "bf16"}},
 
+      {"format", &S::format, Verb::export_, writing, "NAME",
+       "a directory for transformers, or one file for llama.cpp", {"safetensors", "gguf"}},
       {"layout", &S::layout, Verb::prune | Verb::export_ | Verb::demo, writing, "NAME",
-       "uniform: one shape for all layers; padded: zero-filled to the widest; automatic: uniform if it is",
-       {"automatic", "uniform", "padded"}},
+       "uniform: one shape for all layers; padded: zero-filled to the widest; compact: every layer as it is",
+       {"automatic", "uniform", "padded", "compact"}},
       {"dtype", &S::dtype, Verb::prune | Verb::merge | Verb::export_ | Verb::demo, writing, "NAME",
        "numbers in the file; auto: those of the checkpoint", {"auto", "fp32", "bf16", "fp16"}},
-      {"overwrite", &S::overwrite, kWrite, writing, "", "replace an existing output directory"},
+      {"overwrite", &S::overwrite, kWrite, writing, "", "replace a result that is there already"},
       {"dry-run", &S::dry_run, kWrite, writing, "", "check everything, write nothing", {}, {"-n"}},
 
       {"json", &S::json, kAll, speaking, "", "the result as JSON on stdout"},

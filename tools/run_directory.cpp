@@ -34,6 +34,14 @@ void check_output(const std::string& directory, bool overwrite, const std::vecto
                 "choose another name"};
 }
 
+void check_output_file(const std::string& path, bool overwrite) {
+  if (path.empty()) throw Trouble{Errc::usage, "-o FILE is missing: where should the result go?", "", "e.g. -o small.gguf"};
+  if (!io::exists(path)) return;
+  if (io::is_directory(path)) throw Trouble{Errc::usage, path + " is a directory, and a GGUF is one file", "--out", "e.g. -o " + io::join(path, "model.gguf")};
+  if (overwrite) return;
+  throw Trouble{Errc::usage, path + " exists already", "--out", "choose another name, or replace it with --overwrite"};
+}
+
 void RunDirectory::open(bool overwrite) const {
   if (overwrite && io::exists(path_)) {
     const std::string aside = io::temporary_beside(path_);

@@ -10,6 +10,8 @@ namespace espalier::tool {
 /// Refuses an output directory that exists, unless it may be replaced and looks like something this tool wrote.
 /// `inputs` are never inside what is replaced. Touches nothing.
 void check_output(const std::string& directory, bool overwrite, const std::vector<std::string>& inputs);
+/// The same for a result of one file.
+void check_output_file(const std::string& path, bool overwrite);
 
 /// Where a run keeps what it says and writes: run.json, metrics.jsonl, checkpoint-<step>/, report.html and the result.
 class RunDirectory {

@@ -57,7 +57,7 @@ struct Settings {
   Index seed = 42, threads = 0;
   std::string device = "cpu", weights = "auto";
   // what is written
-  std::string layout = "automatic", dtype = "auto";
+  std::string format = "safetensors", layout = "automatic", dtype = "auto";
   bool overwrite = false, dry_run = false;
   // what is said
   bool json = false, quiet = false, verbose = false, no_color = false, print_config = false;

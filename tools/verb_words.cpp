@@ -48,10 +48,13 @@ const std::vector<VerbWords>& verbs() {
        "Perplexity over windows that do not overlap, every target counted once; latency as a median of forward runs.",
        "  espalier eval small -d val.bin\n"
        "  espalier eval models/tinyllama -a adapter -d val.bin --seq-len 512 --json\n"},
-      {Verb::export_, "export", "another layout or number format", "MODEL",
-       "Writes a model directory anew: uniform (one shape for all layers) or padded (zero-filled, the same function).",
+      {Verb::export_, "export", "another layout, number format or file format", "MODEL",
+       "Writes a model directory anew: uniform (one shape for all layers), padded (zero-filled, the same function) or\n"
+       "compact (every layer in its own shape, loaded with trust_remote_code=True). With --format gguf one file for\n"
+       "llama.cpp, whose layers keep their shapes unless --layout padded is given.",
        "  espalier export small -o small-padded --layout padded\n"
-       "  espalier export small -o small-bf16 --dtype bf16\n"},
+       "  espalier export small -o small-bf16 --dtype bf16\n"
+       "  espalier export small -o small.gguf --format gguf --dtype fp16\n"},
       {Verb::doctor, "doctor", "compiler, libraries, threads, speed: a line each", "",
        "Lines to paste into a bug report.", "  espalier doctor\n"},
   };

@@ -13,6 +13,7 @@
 #include <espalier/model/peft.hpp>
 #include <espalier/model/plan_file.hpp>
 #include <espalier/model/save.hpp>
+#include <espalier/model/save_gguf.hpp>
 #include <espalier/nn/merge.hpp>
 #include <espalier/prune/budget.hpp>
 #include <espalier/prune/compact.hpp>

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Any bytes as model.safetensors.index.json, config.json, adapter_config.json and espalier_plan.json: refused with an
+// Any bytes as model.safetensors.index.json, config.json, adapter_config.json, espalier_plan.json and tokenizer.json: refused with an
 // Error, or read within bounds.
 #include <cstdint>
 #include <cstdlib>
 #include <espalier/io/checkpoint_files.hpp>
 #include <espalier/io/json.hpp>
 #include <espalier/model/adapter_config.hpp>
-#include <espalier/model/llama_config.hpp>
-#include <espalier/model/llama_tensors.hpp>
+#include <espalier/model/compact_config.hpp>
+#include <espalier/model/gguf_tokenizer.hpp>
+#include <espalier/model/llama_files.hpp>
 #include <espalier/model/plan_file.hpp>
 
 using namespace espalier;
@@ -40,6 +41,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (c.heads % c.groups != 0 || c.head_dim % 2 != 0 || count_parameters(c) <= 0) std::abort();
     const json::Value written = write_llama_config(c, object, Dtype::f32);
     if (count_parameters(read_llama_config(written)) != count_parameters(c)) std::abort();
+  });
+  within([&] {
+    const LlamaConfig c = read_stored_config<LlamaConfig>(object, "config.json");
+    if (count_parameters(c) <= 0 || (!c.widths.empty() && Index(c.widths.size()) != c.layers)) std::abort();
+    if (c.widths.empty()) return;
+    const json::Value written = compact_config(write_llama_config(c, stock_config(object), Dtype::f32), c.widths);
+    if (count_parameters(read_stored_config<LlamaConfig>(written, "again")) != count_parameters(c)) std::abort();
+  });
+  within([&] {
+    GgufMetadata about;
+    GgufTokenizer(object, "tokenizer.json", 300).describe(about);
+    if (about.size() < 6) std::abort();
   });
   within([&] { (void)read_stored_dtype(object); });
   within([&] {

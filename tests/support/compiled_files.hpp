@@ -4,6 +4,7 @@
 #include <espalier/model/load.hpp>
 #include <espalier/model/peft.hpp>
 #include <espalier/model/save.hpp>
+#include <espalier/model/save_gguf.hpp>
 
 #include "compiled_llama.hpp"
 
@@ -27,6 +28,7 @@ ESPALIER_TEST_FILES(double)
 ESPALIER_TEST_FILES(float)
 ESPALIER_TEST_FILES(float, BFloat16)
 ESPALIER_TEST_TEMPLATE void save_adapter(test::CpuLlama<double>&, const std::string&, const SaveAdapterOptions&);
+ESPALIER_TEST_TEMPLATE SaveReport save_gguf(test::CpuLlama<float>&, const std::string&, const SaveGgufOptions&);
 
 }  // namespace espalier
 #undef ESPALIER_TEST_FILES

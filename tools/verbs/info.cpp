@@ -64,6 +64,14 @@ double activation_bytes(const Config& c, double tokens) {
   return 4 * tokens * (double(c.layers) * a_block + double(4 * c.hidden));
 }
 
+/// "16" where all layers agree, else "12-16".
+template <class Config>
+std::string range_text(const Config& c, Index LayerWidths::*width) {
+  Index least = c.layer(0).*width, most = least;
+  for (Index l = 1; l < c.layers; ++l) least = std::min(least, c.layer(l).*width), most = std::max(most, c.layer(l).*width);
+  return least == most ? with_commas(most) : with_commas(least) + "-" + with_commas(most);
+}
+
 template <class Family>
 void describe_model(Sheet& sheet, const std::string& directory, std::vector<TensorInfo>& tensors) {
   const ModelFiles<typename Family::Config> files(directory);
@@ -75,11 +83,12 @@ void describe_model(Sheet& sheet, const std::string& directory, std::vector<Tens
   sheet.add("kind", "model", "model, " + files.source.config.text("model_type", "?"));
   sheet.add("layers", c.layers);
   sheet.add("hidden", c.hidden);
-  sheet.add("heads", c.heads,
-            c.heads == c.groups ? format("{}", c.heads) : format("{} in {} key-value groups", c.heads, c.groups));
+  const std::string heads = range_text(c, &LayerWidths::heads), groups = range_text(c, &LayerWidths::groups);
+  sheet.add("heads", c.heads, heads == groups ? heads : format("{} in {} key-value groups", heads, groups));
   sheet.json.set("groups", c.groups);
   sheet.add("head_dim", c.head_dim);
-  sheet.add("feed_forward", c.feed_forward);
+  sheet.add("feed_forward", c.feed_forward, range_text(c, &LayerWidths::feed_forward));
+  if (!c.widths.empty()) sheet.json.set("layer_widths", *files.source.config.find("layer_widths"));
   const std::string tokenizer = tokenizer_file(directory);
   sheet.add("vocabulary", c.vocab,
             with_commas(c.vocab) + (!tokenizer.empty()         ? " (text goes through " + tokenizer + ")"

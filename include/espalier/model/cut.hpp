@@ -14,6 +14,7 @@ namespace espalier::inline v0 {
 struct CutSide {
   std::vector<Index> from;
   bool whole = true;  ///< nothing leaves and nothing is added: from is not used
+  Index block = 1;    ///< so many rows at a time may stand in any order: heads whose rows change places
 
   Index size(Index all) const { return whole ? all : Index(from.size()); }
 };
@@ -21,7 +22,8 @@ struct TensorCut {
   CutSide rows, columns;
 };
 
-/// How a model with masks, or with layers of different width, is written as one with a single width for every kind of unit.
+/// How a model with masks, or with layers of different width, is written: as one with a single width for every kind of
+/// unit, or each layer as it is.
 ///
 /// A unit of zeros contributes exactly nothing: silu(0) · 0 meets zero columns of `down`; a zero key-value head gives zero
 /// values, which meet zero columns of `o`. So a model padded with them is the same function.
@@ -50,6 +52,10 @@ class CutPlan {
   Index width(const std::string& kind) const { return kinds_.at(kind).most; }
   Index full(const std::string& kind) const { return kinds_.at(kind).full; }
   void widen(const std::string& kind, Index width) { kinds_.at(kind).most = width; }
+  /// Every layer keeps its own width; nothing is padded.
+  void keep_apart() { apart_ = true; }
+  /// Of each layer, from the first on.
+  const std::vector<Index>& layers(const std::string& kind) const { return kinds_.at(kind).layers; }
 
   /// Which layers stand out, in words.
   std::string differences() const {
@@ -68,7 +74,7 @@ class CutPlan {
     std::map<const void*, TensorCut> all;
     model.groups([&](auto&& group) {
       const auto& alive = group.mask->alive();
-      const Index width = kinds_.at(group.kind).most;
+      const Index width = apart_ ? Index(std::count(alive.begin(), alive.end(), 1)) : kinds_.at(group.kind).most;
       if (!group.mask->masked() && width == Index(alive.size())) return;
       group.for_each_side([&](auto& projection, Axis axis, const auto& slices) {
         TensorCut& cut = all[&projection];
@@ -92,7 +98,7 @@ class CutPlan {
     std::vector<Index> layers;
   };
   std::map<std::string, Kind> kinds_;
-  bool masked_ = false;
+  bool masked_ = false, apart_ = false;
 };
 
 }  // namespace espalier::inline v0

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <espalier/model/compact_config.hpp>
 #include <espalier/model/config_reader.hpp>
 #include <espalier/model/gpt2_files.hpp>
 #include <espalier/model/llama_files.hpp>
@@ -48,13 +49,14 @@ void require_served(Families<Family...>, const ConfigReader& config) {
 
 }  // namespace detail
 
-/// f(Family{}) for the family that a model directory belongs to, by the model_type of its config.json.
+/// f(Family{}) for the family that a model directory belongs to, by the model_type of its config.json: layout compact has
+/// one of its own, which says the stock type.
 ///
 ///     with_family("model/", [&](auto family) { … load<LanguageModel<Device, LowRankAdapter, decltype(family)>>(…) … });
 template <class F>
 auto with_family(const std::string& directory, F&& f) {
-  const ModelSource source = read_source(directory);
-  const ConfigReader config(source.config, io::join(directory, "config.json"));
+  const json::Value object = stock_config(read_source(directory).config);
+  const ConfigReader config(object, io::join(directory, "config.json"));
   detail::require_served(LanguageFamilies{}, config);
   return detail::with_family(LanguageFamilies{}, config.text("model_type"), f);
 }

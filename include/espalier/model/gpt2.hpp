@@ -3,6 +3,7 @@
 #include <cmath>
 #include <espalier/kernel/position.hpp>
 #include <espalier/model/language_model.hpp>
+#include <espalier/model/layer_widths.hpp>
 #include <espalier/nn/block.hpp>
 #include <espalier/nn/fused_attention.hpp>
 #include <espalier/nn/layer_norm.hpp>
@@ -20,6 +21,9 @@ struct Gpt2Config {
   bool scaled = true;           ///< scores by 1/√head_dim
   bool scaled_by_layer = false;  ///< and by 1 / (layer + 1)
   bool tied = true;
+  std::vector<LayerWidths> widths = {};  ///< layer by layer, where they differ; empty: all are alike
+
+  LayerWidths layer(Index l) const { return widths.empty() ? LayerWidths{heads, groups, feed_forward} : widths[std::size_t(l)]; }
 
   double scale(Index layer) const {
     return (scaled ? 1 / std::sqrt(double(head_dim)) : 1.0) / (scaled_by_layer ? double(layer + 1) : 1.0);
@@ -58,10 +62,11 @@ struct Gpt2Stem {
     layers.reserve(std::size_t(c.layers));
     for (Index l = 0; l < c.layers; ++l) {
       const std::string at = "transformer.h." + std::to_string(l);
+      const LayerWidths w = c.layer(l);
       layers.emplace_back(Norm(device, c.hidden, c.eps),
-                          Attention(device, c.hidden, c.heads, c.head_dim, c.scale(l), at + ".attn", options),
+                          Attention(device, c.hidden, w.heads, c.head_dim, c.scale(l), at + ".attn", options),
                           Norm(device, c.hidden, c.eps),
-                          FeedForward(device, c.hidden, c.feed_forward, c.function, at + ".mlp", options));
+                          FeedForward(device, c.hidden, w.feed_forward, c.function, at + ".mlp", options));
     }
   }
 

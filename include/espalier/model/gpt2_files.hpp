@@ -72,7 +72,7 @@ struct StoredModel<Gpt2Config> {
   template <class F>
   static void tensors(const Gpt2Config& c, F&& f) {
     using Extents = std::vector<Index>;
-    const Index d = c.hidden, inner = c.heads * c.head_dim;
+    const Index d = c.hidden;
     f(std::string("transformer.wte.weight"), Extents{c.vocab, d});
     f(std::string("transformer.wpe.weight"), Extents{c.max_positions, d});
     const auto norm = [&](const std::string& at) {
@@ -85,12 +85,14 @@ struct StoredModel<Gpt2Config> {
         f(at + name + ".weight", Extents{in, out});
         f(at + name + ".bias", Extents{out});
       };
+      const LayerWidths w = c.layer(l);
+      const Index inner = w.heads * c.head_dim;
       norm(at + "ln_1");
       map("attn.c_attn", 3 * inner, d);
       map("attn.c_proj", d, inner);
       norm(at + "ln_2");
-      map("mlp.c_fc", c.feed_forward, d);
-      map("mlp.c_proj", d, c.feed_forward);
+      map("mlp.c_fc", w.feed_forward, d);
+      map("mlp.c_proj", d, w.feed_forward);
     }
     norm("transformer.ln_f");
     if (!c.tied) f(std::string("lm_head.weight"), Extents{c.vocab, d});

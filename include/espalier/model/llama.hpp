@@ -2,6 +2,7 @@
 #pragma once
 #include <espalier/kernel/gather.hpp>
 #include <espalier/model/language_model.hpp>
+#include <espalier/model/layer_widths.hpp>
 #include <espalier/nn/block.hpp>
 #include <string>
 #include <vector>
@@ -17,15 +18,19 @@ struct LlamaConfig {
   Index max_positions = 2048;
   Index longest = 0;  ///< a sliding window that no longer sequence may outgrow, since it is not computed; 0: there is none
 
+  std::vector<LayerWidths> widths = {};  ///< layer by layer, where they differ; empty: all are alike
+
+  LayerWidths layer(Index l) const { return widths.empty() ? LayerWidths{heads, groups, feed_forward} : widths[std::size_t(l)]; }
   void check_length(Index seq) const {
     require(longest == 0 || seq <= longest,
             "batch: sequences of {} tokens; this model has a sliding window (sliding_window) of {}, which is not supported "
             "beyond its length", seq, longest);
   }
-  BlockOptions block() const {
-    return {.attention = {.hidden = hidden, .heads = heads, .groups = groups, .head_dim = head_dim,
+  BlockOptions block(Index l) const {
+    const LayerWidths w = layer(l);
+    return {.attention = {.hidden = hidden, .heads = w.heads, .groups = w.groups, .head_dim = head_dim,
                           .qkv_bias = qkv_bias, .out_bias = out_bias, .qk_norm = qk_norm, .eps = eps},
-            .feed_forward = feed_forward, .feed_forward_bias = feed_forward_bias, .eps = eps};
+            .feed_forward = w.feed_forward, .feed_forward_bias = feed_forward_bias, .eps = eps};
   }
 };
 
@@ -42,7 +47,7 @@ struct LlamaStem {
       : embed_tokens(device, c.vocab, c.hidden), norm(device, c.hidden, c.eps), rotary(device, c.head_dim, c.rotary) {
     layers.reserve(std::size_t(c.layers));
     for (Index l = 0; l < c.layers; ++l)
-      layers.emplace_back(device, c.block(), "model.layers." + std::to_string(l), options);
+      layers.emplace_back(device, c.block(l), "model.layers." + std::to_string(l), options);
   }
 
   const Tensor<Device, W, 2>& table() const { return embed_tokens; }

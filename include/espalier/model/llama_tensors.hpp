@@ -19,7 +19,8 @@ void for_each_llama_tensor(const LlamaConfig& c, F&& f) {
       f(at + name + ".weight", Extents{out, in});
       if (bias) f(at + name + ".bias", Extents{out});
     };
-    const Index q = c.heads * c.head_dim, kv = c.groups * c.head_dim, ff = c.feed_forward;
+    const LayerWidths w = c.layer(l);
+    const Index q = w.heads * c.head_dim, kv = w.groups * c.head_dim, ff = w.feed_forward;
     f(at + "input_layernorm.weight", Extents{d});
     linear("self_attn.q_proj", q, d, c.qkv_bias);
     linear("self_attn.k_proj", kv, d, c.qkv_bias);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <espalier/io/checkpoint_files.hpp>
+#include <espalier/model/compact_config.hpp>
 #include <espalier/model/families.hpp>
 #include <espalier/adapter/initialise.hpp>
 #include <set>
@@ -148,7 +149,7 @@ struct ModelFiles {
   static Config configured(const ModelSource& source) {
     const std::string path = io::join(source.directory, "config.json");
     read_stored_dtype(source.config, path);
-    return StoredModel<Config>::read(source.config, path);
+    return read_stored_config<Config>(source.config, path);
   }
 };
 

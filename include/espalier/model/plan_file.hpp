@@ -20,7 +20,7 @@ struct PlanFile {
   Plan plan;
   std::string source;  ///< name of the directory that was pruned
   std::string sha256;  ///< of its weights; empty if the model was made in memory
-  std::string layout;  ///< how the weights beside this file are laid out: uniform or padded
+  std::string layout;  ///< how the weights beside this file are laid out: uniform, padded or compact
 
   /// One line a group: kept and scores are long.
   std::string text() const {

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <espalier/io/json_file.hpp>
 #include <espalier/io/staged_directory.hpp>
+#include <espalier/model/compact_config.hpp>
+#include <espalier/model/compact_modeling.hpp>
 #include <espalier/model/cut.hpp>
 #include <espalier/model/families.hpp>
 #include <espalier/model/plan_file.hpp>
@@ -81,6 +83,27 @@ inline std::string shard_name(std::size_t i, std::size_t count) {
   return "model-" + digits(i + 1) + "-of-" + digits(count) + ".safetensors";
 }
 
+/// The configuration of what is written in this layout.
+template <class Config>
+void narrow(Config& config, CutPlan& cut, Layout layout, const std::string& directory) {
+  if constexpr (requires { config.widths; }) {
+    if (layout == Layout::compact) {
+      const Index queries = config.heads / config.groups;
+      config.widths.clear();
+      for (Index l = 0; l < config.layers; ++l) {
+        const Index groups = cut.layers("heads")[std::size_t(l)];
+        config.widths.push_back({groups * queries, groups, cut.layers("channels")[std::size_t(l)]});
+      }
+      return cut.keep_apart();
+    }
+    config.widths.clear();
+  }
+  if (layout == Layout::compact) {
+    fail(Errc::unsupported, "{}: layout compact is not there for models of this family: save with layout padded", directory);
+  }
+  StoredModel<Config>::narrow(config, cut, layout);
+}
+
 template <class Model>
 void write_weights(const TensorWriter<Model>& writer, const io::StagedDirectory& out, std::uint64_t shard_bytes, SaveReport& report) {
   const auto shards = into_shards(writer.specs(), shard_bytes);
@@ -134,24 +157,39 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
          "with zeros; or prune with the constraint 'uniform'", directory, cut.differences());
   }
   Config config = model.config;
-  StoredModel<Config>::narrow(config, cut, report.layout);
+  detail::narrow(config, cut, report.layout, directory);
   report.heads = config.heads, report.groups = config.groups, report.feed_forward = config.feed_forward;
+  if (report.layout == Layout::compact) {
+    report.heads = cut.width("heads") * (config.heads / config.groups), report.groups = cut.width("heads");
+    report.feed_forward = cut.width("channels");
+  }
 
   const Dtype native = dtype_of<typename Model::W>;
   const Dtype stated = options.dtype ? *options.dtype : model.source.dtype_of(StoredModel<Config>::kEmbedding).value_or(native);
-  json::Value object = StoredModel<Config>::write(config, model.source.config, stated);
+  const json::Value stock = stock_config(model.source.config);
+  json::Value object = StoredModel<Config>::write(config, stock, stated);
   report.model_type = object.text("model_type");
-  if (const std::string was = model.source.config.text("model_type", report.model_type); was != report.model_type) {
+  if (const std::string was = stock.text("model_type", report.model_type); was != report.model_type) {
     report.notes.push_back(format("model_type {} instead of {}: {} heads do not divide hidden_size {}, which transformers 5 "
                                   "refuses for {}; the function is the same", report.model_type, was, config.heads, config.hidden, was));
   }
 
-  const TensorWriter<Model> writer(model, cut, options.merge, [&](const std::string& name) {
+  const TensorWriter<Model> writer(model, cut.cuts(model), options.merge, [&](const std::string& name) {
     return options.dtype ? *options.dtype : model.source.dtype_of(name).value_or(native);
   });
+  std::string modeling;
+  if constexpr (requires { config.widths; }) {
+    if (report.layout == Layout::compact) {
+      modeling = compact_modeling(report.model_type);
+      object = compact_config(std::move(object), config.widths);
+      report.notes.push_back(format("the layers have shapes of their own: load it with AutoModelForCausalLM.from_pretrained(directory, "
+                                    "trust_remote_code=True), which runs its {}", compact_modeling_file));
+    }
+  }
   io::StagedDirectory out(directory, options.overwrite);
   detail::write_weights(writer, out, options.shard_bytes, report);
   json::write_file(out / "config.json", object);
+  if (!modeling.empty()) io::write_file_atomically(out / compact_modeling_file, std::string_view(modeling));
   for (const std::string& name : model.source.companions()) {
     const std::string from = io::resolve_inside(model.source.directory, name);
     io::write_file_atomically(out / name, io::read_file(from, std::uint64_t{1} << 31));

@@ -7,14 +7,16 @@
 
 namespace espalier::inline v0 {
 
-/// How layers of different width become a directory that knows one width only.
+/// How layers of different width are written.
 enum class Layout {
   automatic,  ///< uniform if the layers and the model type allow it, else padded
   uniform,    ///< one number of heads and one feed-forward width for all layers: refused when they differ
   padded,     ///< zeros up to the widest layer: exactly the same function
+  compact,    ///< every layer in its own shape, with the few lines of Python that transformers needs to load it
 };
 constexpr std::string_view name_of(Layout l) {
-  return l == Layout::uniform ? "uniform" : l == Layout::padded ? "padded" : "automatic";
+  constexpr std::string_view names[] = {"automatic", "uniform", "padded", "compact"};
+  return names[int(l)];
 }
 
 /// What files know of a family of models, specialised beside its configuration:

@@ -24,10 +24,11 @@ class TensorWriter {
   using Projection = typename Model::Projection;
   using Sink = TensorSink<io::OutputFile>;
 
-  /// dtype(name): how a tensor is to be stored. merge: adapters are added to their weights.
+  /// cuts: by projection, what is written of it. dtype(name): how a tensor is to be stored. merge: adapters are added to
+  /// their weights.
   template <class DtypeOfName>
-  TensorWriter(Model& model, const CutPlan& plan, bool merge, DtypeOfName&& dtype)
-      : device_(&model.device()), workspace_(&model.run.workspace), merge_(merge), cuts_(plan.cuts(model)),
+  TensorWriter(Model& model, std::map<const void*, TensorCut> cuts, bool merge, DtypeOfName&& dtype)
+      : device_(&model.device()), workspace_(&model.run.workspace), merge_(merge), cuts_(std::move(cuts)),
         masks_(output_masks(model)) {
     std::map<std::string, const Projection*> projections;
     for_each_projection(model, [&](const std::string& path, auto& p) {
@@ -41,6 +42,7 @@ class TensorWriter {
       std::vector<Index> shape{cut == nullptr ? tensor.shape(0) : cut->rows.size(tensor.shape(0))};
       if constexpr (rank_of<T> == 2) shape.push_back(cut == nullptr ? tensor.shape(1) : cut->columns.size(tensor.shape(1)));
       if (flipped(entry, shape.size())) std::swap(shape[0], shape[1]);
+      for (const Index extent : shape) require(extent > 0, "{} would be written empty; keep at least one unit of it", name);
       specs_.push_back({name, dtype(name), shape});
       entries_.emplace(name, entry);
     });
@@ -146,7 +148,8 @@ class TensorWriter {
   template <class T, class Fetch>
   void gather(const TensorCut& cut, Index rows, Index columns, const TensorInfo& info, Sink& sink, Fetch&& fetch) const {
     const Index height = cut.rows.size(rows), width = cut.columns.size(columns);
-    const Index step = std::max<Index>(1, (Index{1} << 18) / std::max(columns, width));
+    const Index block = cut.rows.block, least = std::max<Index>(1, (Index{1} << 18) / std::max(columns, width));
+    const Index step = (least + block - 1) / block * block;
     std::vector<T> panel(std::size_t(step * columns)), out;
     Index have = -1, until = -1;  // the rows that the panel holds
     for (Index i = 0; i < height; i += step) {
@@ -156,7 +159,7 @@ class TensorWriter {
         const Index row = cut.rows.whole ? i + k : cut.rows.from[std::size_t(i + k)];
         if (row < 0) continue;
         if (row < have || row >= until) {
-          have = row, until = std::min(rows, row + step);
+          have = row / block * block, until = std::min(rows, have + step);
           fetch(have, until - have, panel.data());
         }
         const T* from = panel.data() + (row - have) * columns;
