@@ -164,7 +164,7 @@ void attention_kernels(Launch& launch) {
   auto lse = std::vector<A>(std::size_t(tokens * layout.heads), A(9)), delta = lse;
   const kernel::CausalAttention<T, A> forward{layout,   A(0.5f),  in(q, tokens),  in(k, tokens),   in(v, tokens),
                                               in(mask), in(seen), out(y, tokens), out(lse, tokens)};
-  launch("CausalAttention", Sums::rounded, forward.rows(), forward, y, lse);
+  launch("Attention", Sums::rounded, forward.rows(), forward, y, lse);
   const auto kept = y;
   const auto sums = lse;
   const kernel::CausalAttentionBackward<T, A> common{
@@ -175,6 +175,23 @@ void attention_kernels(Launch& launch) {
   launch("AttentionBackwardQueries", Sums::rounded, queries.rows(), queries, dq, delta);
   const kernel::AttentionBackwardKeys<T, A> keys{common};
   launch("AttentionBackwardKeys", Sums::rounded, keys.rows(), keys, dk, dv);
+
+  std::vector<int> visible(std::size_t(tokens), 1);  // holes, and padding on both sides
+  for (const Index t : {Index(0), Index(1), Index(40), layout.seq - 1, layout.seq, tokens - 2, tokens - 1}) visible[std::size_t(t)] = 0;
+  const kernel::Padding sees{visible.data()};
+  const kernel::Attention<T, A, kernel::Padding> both{layout,   A(0.5f),  in(q, tokens),  in(k, tokens),   in(v, tokens),
+                                                      in(mask), in(seen), out(y, tokens), out(lse, tokens), sees};
+  launch("Attention", Sums::rounded, both.rows(), both, y, lse);
+  const auto kept_both = y;
+  const auto sums_both = lse;
+  const kernel::AttentionBackward<T, A, kernel::Padding> common_both{
+      layout,          A(0.5f),         in(q, tokens),         in(k, tokens),         in(v, tokens),
+      in(mask),        in(seen),        in(kept_both, tokens), in(sums_both, tokens), in(dy, tokens),
+      out(dq, tokens), out(dk, tokens), out(dv, tokens),       out(delta, tokens),    sees};
+  const kernel::AttentionBackwardQueries<T, A, kernel::Padding> queries_both{common_both};
+  launch("AttentionBackwardQueries", Sums::rounded, queries_both.rows(), queries_both, dq, delta);
+  const kernel::AttentionBackwardKeys<T, A, kernel::Padding> keys_both{common_both};
+  launch("AttentionBackwardKeys", Sums::rounded, keys_both.rows(), keys_both, dk, dv);
 }
 
 /// A score's last word, as an importance has it.
