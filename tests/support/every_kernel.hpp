@@ -7,13 +7,16 @@
 #include <espalier/kernel/dropout.hpp>
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/gather.hpp>
+#include <espalier/kernel/label_loss.hpp>
 #include <espalier/kernel/layer_norm.hpp>
 #include <espalier/kernel/loss.hpp>
 #include <espalier/kernel/norm.hpp>
 #include <espalier/kernel/output_mask.hpp>
+#include <espalier/kernel/patches.hpp>
 #include <espalier/kernel/position.hpp>
 #include <espalier/kernel/product.hpp>
 #include <espalier/kernel/rotary.hpp>
+#include <espalier/kernel/segment.hpp>
 #include <espalier/kernel/select.hpp>
 #include <espalier/kernel/swiglu.hpp>
 #include <espalier/kernel/taylor_tiles.hpp>
@@ -86,9 +89,23 @@ void row_kernels(Launch& launch) {
   y = start;
   launch("EmbedWithPosition", Sums::exact, rows,
          kernel::EmbedWithPosition<T, T>{in(x, rows), in(up, rows), tokens.data(), 3, out(y, rows)}, y);
+  const std::vector<int> kinds{0, 1, 1, 0, 1}, places{3, 4, 0, 1, 1};
+  y = start;
+  launch("EmbedWithSegment", Sums::exact, rows,
+         kernel::EmbedWithSegment<T, T>{in(x, rows), in(up, rows), in(dy, rows), tokens.data(), kinds.data(), places.data(), out(y, rows)}, y);
   std::vector<T> picked(25);
   launch("Gather", Sums::exact, rows, kernel::Gather<T>{in(x, rows), tokens.data(), columns.data(), out(picked, rows)},
          picked);
+
+  const kernel::PatchGrid grid{2, 7, 6, 3, 2};  // six patches and a row of pixels that belongs to none
+  const auto pixels = eighths<T>(2 * 2 * 7 * 6, 13);
+  std::vector<T> unfolded(std::size_t(2 * 6 * grid.numbers()));
+  launch("Unfold", Sums::exact, 12, kernel::Unfold<T>{grid, pixels.data(), out(unfolded, 12)}, unfolded);
+  const auto patches = eighths<T>(2 * 6 * 20, 14), first = eighths<T>(20, 15), positions = eighths<T>(7 * 20, 16);
+  const auto offset = eighths<A>(20, 17);
+  std::vector<T> placed(std::size_t(2 * 7 * 20));
+  launch("PlacePatches", Sums::exact, 14,
+         kernel::PlacePatches<T, T, A>{in(patches, 12), in(offset), in(first, 1), in(positions, 7), out(placed, 14)}, placed);
 
   std::vector<StepState> state(1);  // memory of the heap, all of it: a device may share that
   state[0].seed = 3, state[0].step = 2, state[0].clip = 0.5;
@@ -139,6 +156,16 @@ void row_kernels(Launch& launch) {
   y = x;
   launch("CrossEntropy", Sums::rounded, rows,
          kernel::CrossEntropy<T, A>{out(y, rows), targets.data(), A(0.25f), out(loss)}, y, loss);
+  const auto wish = eighths<A>(rows * width, 9);
+  std::vector<A> yes(wish.size());
+  for (std::size_t i = 0; i < yes.size(); ++i) yes[i] = A(float(i % 3 == 0));
+  auto guess = eighths<A>(rows * width, 10);
+  launch("SquaredError", Sums::exact, rows, kernel::SquaredError<A>{out(guess, rows), in(wish, rows), A(0.25f), out(loss)}, guess, loss);
+  guess = eighths<A>(rows * width, 10);
+  launch("BinaryCrossEntropy", Sums::rounded, rows,
+         kernel::BinaryCrossEntropy<A>{out(guess, rows), in(yes, rows), A(0.25f), out(loss)}, guess, loss);
+  auto columns_of = eighths<A>(width, 12);
+  launch("ColumnSums", Sums::exact, width, kernel::ColumnSums<A>{in(wish, rows), out(columns_of)}, columns_of);
   std::vector<A> total{A(1)};
   launch("SumInto", Sums::exact, 1, kernel::SumInto<A>{in(gain), total.data()}, total);
 }
