@@ -33,9 +33,9 @@ struct Attended {
   std::vector<T> y, lse, dq, dk, dv, delta;
 };
 
-template <class Device>
+template <class Device, class Sees = kernel::Causal>
 Attended<typename Device::Activation> attend(const Heads& c, const std::vector<double>& forward,
-                                             const std::vector<double>& backward, double spike = 0) {
+                                             const std::vector<double>& backward, double spike = 0, Sees sees = {}) {
   using T = typename Device::Activation;
   Device device;
   const auto drawn = [&](Index n, std::uint64_t seed) {
@@ -57,7 +57,7 @@ Attended<typename Device::Activation> attend(const Heads& c, const std::vector<d
   const auto rows = [&](auto& x, Index cols) { return matrix(x.data(), c.tokens(), cols); };
   const auto in = [&](const auto& x, Index cols) { return matrix(x.data(), c.tokens(), cols); };
   const auto cq = q, ck = k, cv = v, cdy = dy, cmask = mask, cseen = seen;
-  const kernel::CausalAttention<T, T> attention{layout,
+  const kernel::Attention<T, T, Sees> attention{layout,
                                                 scale,
                                                 in(cq, c.queries()),
                                                 in(ck, c.keys()),
@@ -65,10 +65,11 @@ Attended<typename Device::Activation> attend(const Heads& c, const std::vector<d
                                                 vector(cmask.data(), c.groups),
                                                 vector(cseen.data(), c.groups),
                                                 rows(out.y, c.queries()),
-                                                rows(out.lse, c.heads)};
+                                                rows(out.lse, c.heads),
+                                                sees};
   device.for_each_row(attention.rows(), attention);
   const auto y = out.y, lse = out.lse;
-  const kernel::CausalAttentionBackward<T, T> common{layout,
+  const kernel::AttentionBackward<T, T, Sees> common{layout,
                                                      scale,
                                                      in(cq, c.queries()),
                                                      in(ck, c.keys()),
@@ -81,16 +82,19 @@ Attended<typename Device::Activation> attend(const Heads& c, const std::vector<d
                                                      rows(out.dq, c.queries()),
                                                      rows(out.dk, c.keys()),
                                                      rows(out.dv, c.keys()),
-                                                     rows(out.delta, c.heads)};
-  const kernel::AttentionBackwardQueries<T, T> queries{common};
-  const kernel::AttentionBackwardKeys<T, T> keys{common};
+                                                     rows(out.delta, c.heads),
+                                                     sees};
+  const kernel::AttentionBackwardQueries<T, T, Sees> queries{common};
+  const kernel::AttentionBackwardKeys<T, T, Sees> keys{common};
   device.for_each_row(queries.rows(), queries);
   device.for_each_row(keys.rows(), keys);
   return out;
 }
 
 /// The definition, a row of the softmax at a time: forward, and its derivative as a textbook has it.
-Attended<double> define(const Heads& c, const std::vector<double>& forward, const std::vector<double>& backward) {
+/// visible: which keys are no padding, whoever looks; none given: a query sees the past.
+Attended<double> define(const Heads& c, const std::vector<double>& forward, const std::vector<double>& backward,
+                        const std::vector<int>& visible = {}) {
   const auto drawn = [&](Index n, std::uint64_t seed) {
     std::vector<double> x(static_cast<std::size_t>(n));
     fill(x.data(), n, seed, 1.0);
@@ -109,9 +113,11 @@ Attended<double> define(const Heads& c, const std::vector<double>& forward, cons
         const double m = forward[std::size_t(g)], mb = backward[std::size_t(g)];
         const auto at_q = [&](Index j) { return std::size_t((b * c.seq + t) * c.queries() + h * c.width + j); };
         const auto at_k = [&](Index s, Index j) { return std::size_t((b * c.seq + s) * c.keys() + g * c.width + j); };
-        std::vector<double> p(static_cast<std::size_t>(t + 1)), dp(p.size(), 0);
+        const auto sees = [&](Index s) { return visible.empty() ? s <= t : visible[std::size_t(b * c.seq + s)] != 0; };
+        std::vector<double> p(static_cast<std::size_t>(c.seq), 0), dp(p.size(), 0);
         double total = 0, mean = 0;
-        for (Index s = 0; s <= t; ++s) {
+        for (Index s = 0; s < c.seq; ++s) {
+          if (!sees(s)) continue;
           double dot = 0;
           for (Index j = 0; j < c.width; ++j) {
             dot += q[at_q(j)] * k[at_k(s, j)];
@@ -119,9 +125,10 @@ Attended<double> define(const Heads& c, const std::vector<double>& forward, cons
           }
           total += p[std::size_t(s)] = std::exp(scale * dot);
         }
+        if (total == 0) continue;  // it sees nothing: zeros
         for (double& x : p) x /= total;
         for (std::size_t s = 0; s < p.size(); ++s) mean += p[s] * dp[s];
-        for (Index s = 0; s <= t; ++s)
+        for (Index s = 0; s < c.seq; ++s)
           for (Index j = 0; j < c.width; ++j) {
             const double ps = p[std::size_t(s)], ds = ps * (dp[std::size_t(s)] - mean);
             out.y[at_q(j)] += m * ps * v[at_k(s, j)];
@@ -171,8 +178,49 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("in both directions a query sees every key that is no padding, whatever the pattern; nothing at all gives zeros") {
+  for (const Heads& c : kCases)
+    for (const int pattern : {0, 1, 2, 3}) {  // none, padded behind, padded before, holes; then a sequence of padding
+      CAPTURE(c.seq);
+      CAPTURE(pattern);
+      std::vector<int> visible(std::size_t(c.tokens()), 1);
+      for (Index t = 0; t < c.tokens(); ++t) {
+        const Index s = t % c.seq;
+        if (pattern == 1) visible[std::size_t(t)] = s < (2 * c.seq + 2) / 3;
+        if (pattern == 2) visible[std::size_t(t)] = s >= c.seq / 2;
+        if (pattern == 3) visible[std::size_t(t)] = s % 3 == 1 && !(s >= 32 && s < 96) && t < c.seq;
+      }
+      const kernel::Padding sees{visible.data()};
+      const auto expected = define(c, ones(c), ones(c), visible);
+      if (c.seq == 1 && pattern == 3) {  // nobody is seen
+        const auto got = attend<Cpu<float>>(c, ones(c), ones(c), 0, sees);
+        for (const auto* x : {&got.y, &got.dq, &got.dk, &got.dv, &got.lse})
+          for (float v : *x) REQUIRE(v == 0.0f);
+        continue;
+      }
+      CHECK(worst(attend<Oracle<double>>(c, ones(c), ones(c), 0, sees), expected) < 1e-13);
+      CHECK(worst(attend<Cpu<double>>(c, ones(c), ones(c), 0, sees), expected) < 1e-13);
+      CHECK(worst(attend<Cpu<float>>(c, ones(c), ones(c), 0, sees), expected) < 2e-5);
+      if (pattern == 0) {  // a mask of ones and no mask have the same bits
+        const auto a = attend<Cpu<float>>(c, ones(c), ones(c), 0, sees),
+                   b = attend<Cpu<float>>(c, ones(c), ones(c), 0, kernel::Padding{});
+        CHECK((a.y == b.y && a.dq == b.dq && a.dk == b.dk && a.dv == b.dv));
+      }
+      if (pattern == 3 && c.groups > 1) {
+        std::vector<double> forward = ones(c), backward = ones(c);
+        forward[0] = 0, forward[1] = 0, backward[1] = 0;
+        CHECK(worst(attend<Cpu<double>>(c, forward, backward, 0, sees), define(c, forward, backward, visible)) < 1e-13);
+      }
+    }
+}
+
 TEST_CASE("scores of any size are survived: softmax subtracts its maximum, wherever it is met") {
   for (const double spike : {300.0, -300.0}) {
+    std::vector<int> visible(150, 1);
+    visible[75] = 0;  // the very key
+    const auto hidden = attend<Cpu<float>>({1, 150, 2, 2, 16}, {1, 1}, {1, 1}, spike, kernel::Padding{visible.data()});
+    for (const auto* x : {&hidden.y, &hidden.dq, &hidden.dk, &hidden.dv, &hidden.lse})
+      for (float v : *x) REQUIRE(std::isfinite(v));
     const auto got = attend<Cpu<float>>({1, 150, 2, 2, 16}, {1, 1}, {1, 1}, spike);
     for (const auto* x : {&got.y, &got.dq, &got.dk, &got.dv, &got.lse})
       for (float v : *x) REQUIRE(std::isfinite(v));

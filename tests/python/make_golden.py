@@ -10,6 +10,7 @@ Other versions are refused unless --any-version is given: a golden file is worth
 
 <out>/<case>/             what `save_pretrained` wrote: config.json, model.safetensors (or shards and an index)
 <out>/<case>/adapter/     what peft wrote: adapter_config.json, adapter_model.safetensors; lora_B is not zero
+    of a task: its head beside the adapters, moved away from the base model's (modules_to_save)
 <out>/<case>/golden.safetensors
     input_ids, labels     I64 [batch, time]; a label of -100 is ignored. As everywhere in transformers the model shifts:
                           logits[:, t] are scored against labels[:, t + 1].
@@ -17,6 +18,8 @@ Other versions are refused unless --any-version is given: a golden file is worth
     loss, loss64          mean cross-entropy over the targets that count; shape []
     logits_adapter, logits_adapter64, loss_adapter, loss_adapter64       with the adapter, unmerged
     grad.<tensor>         F64, d loss / d tensor, for every tensor of adapter_model.safetensors, under its name there
+    pixel_values          F32 [batch, channels, height, width], in place of input_ids
+    attention_mask, token_type_ids        of encoders, where they were given; labels as the task has them
     base_grad.<tensor>    F64, d loss / d tensor of the base weights with the adapter in place (two cases only)
 
 Whatever dtype is stored, the float32 results come from the stored values widened to float32, the float64 results from
@@ -49,8 +52,18 @@ SMALL = dict(vocab_size=48, hidden_size=24, intermediate_size=40, num_hidden_lay
              num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2,
              pad_token_id=None, tie_word_embeddings=False)
 
+BERT_LINEAR = ["query", "key", "value", "dense"]
+SMALL_BERT = dict(vocab_size=40, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20,
+                  max_position_embeddings=16, type_vocab_size=2, layer_norm_eps=1e-6, initializer_range=0.05)
+
+SMALL_VIT = dict(hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, image_size=8, patch_size=4,
+                 num_channels=3, layer_norm_eps=1e-6, initializer_range=0.05)
+
 GPT2_LINEAR = ["c_attn", "c_proj", "c_fc"]
 SMALL_GPT2 = dict(vocab_size=48, n_embd=24, n_layer=2, n_head=4, n_positions=16, bos_token_id=1, eos_token_id=2)
+
+
+SIZES = {"gpt2": SMALL_GPT2, "bert": SMALL_BERT, "roberta": SMALL_BERT, "vit": SMALL_VIT}
 
 
 def rope(kind="default", theta=10000.0, **more):
@@ -82,6 +95,20 @@ CASES = {
     "gpt2-odd": ("gpt2", dict(n_head=3, n_inner=35, activation_function="gelu", scale_attn_by_inverse_layer_idx=True),
                  dict(targets=["c_attn"], dtype=torch.bfloat16)),
     "gpt2-bare": ("gpt2", dict(scale_attn_weights=False, activation_function="relu"), dict(bare=True)),
+    "bert-classes": ("bert", dict(num_labels=3), dict(task="classes", targets=BERT_LINEAR)),
+    "bert-regression": ("bert", dict(num_labels=1, hidden_act="relu", num_attention_heads=2),
+                        dict(task="classes", targets=["query", "value"], bare=True)),
+    "bert-several": ("bert", dict(num_labels=4, problem_type="multi_label_classification", num_hidden_layers=1),
+                     dict(task="classes", targets=["key", "attention.output.dense"])),
+    "bert-masked": ("bert", dict(hidden_act="gelu_new"), dict(task="masked", targets=BERT_LINEAR, dtype=torch.bfloat16)),
+    "roberta-classes": ("roberta", dict(num_labels=3, type_vocab_size=1, pad_token_id=1, max_position_embeddings=12),
+                        dict(task="classes", targets=["query", "value", "intermediate.dense"])),
+    "roberta-masked": ("roberta", dict(type_vocab_size=1, pad_token_id=1), dict(task="masked", targets=BERT_LINEAR)),
+    "vit": ("vit", dict(num_labels=3), dict(task="images", targets=["q_proj", "v_proj", "o_proj", "fc1", "fc2"])),
+    # A row of pixels that belongs to no patch.
+    "vit-odd": ("vit", dict(num_labels=5, image_size=[7, 6], patch_size=[3, 2], num_channels=2, num_attention_heads=2,
+                            num_hidden_layers=1, qkv_bias=False, hidden_act="gelu_new"),
+                dict(task="images", targets=["k_proj", "fc2"], dtype=torch.bfloat16)),
 }
 
 
@@ -109,7 +136,9 @@ def randomise(model, generator):
                 p.copy_(0.3 * noise)
             elif p.dim() == 1:
                 p.copy_(1.0 + 0.3 * noise)
-            elif "embed_tokens" in name or ".wte" in name or ".wpe" in name:
+            elif "patch_embeddings" in name:
+                p.copy_(noise / p[0].numel() ** 0.5)
+            elif "embeddings." in name or "embed_tokens" in name or ".wte" in name or ".wpe" in name:
                 p.copy_(0.8 * noise)
             else:
                 p.copy_(1.2 * noise / p.shape[1] ** 0.5)
@@ -137,8 +166,22 @@ def write_bare(directory):
     save_file(tensors, path, metadata={"format": "pt"})
 
 
-def load_base(directory, double):
-    model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32,
+AUTO = {None: "AutoModelForCausalLM", "classes": "AutoModelForSequenceClassification", "masked": "AutoModelForMaskedLM",
+        "images": "AutoModelForImageClassification"}
+
+
+def write_old_bert(directory):
+    """As the first published checkpoints are: gamma and beta, position numbers stored, no head, no prefix."""
+    path = directory / "model.safetensors"
+    tensors = {k.removeprefix("bert."): v for k, v in load_file(path).items()}
+    tensors = {k.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): v
+               for k, v in tensors.items()}
+    tensors["embeddings.position_ids"] = np.arange(16, dtype=np.int64)[None]
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def load_base(directory, double, task=None):
+    model = getattr(transformers, AUTO[task]).from_pretrained(directory, dtype=torch.float32,
                                                               attn_implementation="eager")
     if not double:
         return model.eval()
@@ -148,12 +191,52 @@ def load_base(directory, double):
     return wide.eval()
 
 
-def evaluate(model, ids, labels, double, backward=False):
+def evaluate(model, inputs, double, backward=False):
     with all_double() if double else contextlib.nullcontext():
-        out = model(input_ids=ids, labels=labels, use_cache=False)
+        if double:
+            inputs = {k: v.double() if torch.is_tensor(v) and v.is_floating_point() else v for k, v in inputs.items()}
+        out = model(**inputs)
         if backward:
             out.loss.backward()
     return out.logits.detach().numpy(), out.loss.detach().numpy()
+
+
+def draw_tokens(config, options, generator):
+    time = options.get("time", 7)
+    ids = torch.randint(0, config.vocab_size, (2, time), generator=generator)
+    labels = ids.clone()
+    labels[0, 1] = labels[1, time - 1] = -100
+    return dict(input_ids=ids, labels=labels, use_cache=False)
+
+
+def draw_text(config, options, generator):
+    """Three sequences: one whole, one padded behind, one padded before and with a hole; pads are pads for RoBERTa, too."""
+    batch, time = 3, 9
+    ids = torch.randint(2, config.vocab_size, (batch, time), generator=generator)
+    mask = torch.ones(batch, time, dtype=torch.long)
+    mask[1, 6:] = 0
+    mask[2, :2] = mask[2, 5] = 0
+    ids[mask == 0] = config.pad_token_id
+    ids[2, 5] = 7  # a hole is no pad
+    inputs = dict(input_ids=ids, attention_mask=mask)
+    if config.type_vocab_size > 1:
+        inputs["token_type_ids"] = torch.randint(0, config.type_vocab_size, (batch, time), generator=generator)
+    if options["task"] == "masked":
+        inputs["labels"] = torch.where(torch.rand(batch, time, generator=generator) < 0.4, ids, torch.tensor(-100))
+    elif config.problem_type == "multi_label_classification":
+        inputs["labels"] = torch.randint(0, 2, (batch, config.num_labels), generator=generator).float()
+    elif config.num_labels == 1:
+        inputs["labels"] = torch.randn(batch, generator=generator)
+    else:
+        inputs["labels"] = torch.randint(0, config.num_labels, (batch,), generator=generator)
+        inputs["labels"][1] = -100
+    return inputs
+
+
+def draw_images(config, options, generator):
+    sides = config.image_size if isinstance(config.image_size, list) else [config.image_size] * 2
+    labels = torch.randint(0, config.num_labels, (3,), generator=generator)
+    return dict(pixel_values=torch.randn(3, config.num_channels, *sides, generator=generator), labels=labels)
 
 
 def make(out, index, name):
@@ -164,49 +247,50 @@ def make(out, index, name):
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
 
-    config = transformers.AutoConfig.for_model(kind, **{**(SMALL_GPT2 if kind == "gpt2" else SMALL), **changes})
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    config = transformers.AutoConfig.for_model(kind, **{**SIZES.get(kind, SMALL), **changes})
+    task = options.get("task")
+    model = getattr(transformers, AUTO[task]).from_config(config, attn_implementation="eager")
     randomise(model, generator)
     model = model.to(options.get("dtype", torch.float32))
     model.save_pretrained(directory, **({"max_shard_size": options["shard"]} if "shard" in options else {}))
     if options.get("v4"):
         write_v4_config(directory)
     if options.get("bare"):
-        write_bare(directory)
+        write_bare(directory) if kind == "gpt2" else write_old_bert(directory)
 
-    time = options.get("time", 7)
-    ids = torch.randint(0, config.vocab_size, (2, time), generator=generator)
-    labels = ids.clone()
-    labels[0, 1] = labels[1, time - 1] = -100
-    golden = {"input_ids": ids.numpy(), "labels": labels.numpy()}
+    draw = {None: draw_tokens, "images": draw_images}.get(task, draw_text)
+    inputs = draw(config, options, generator)
+    golden = {k: v.numpy() for k, v in inputs.items() if k != "use_cache"}
 
-    narrow, wide = load_base(directory, False), load_base(directory, True)
-    golden["logits"], golden["loss"] = evaluate(narrow, ids, labels, False)
-    golden["logits64"], golden["loss64"] = evaluate(wide, ids, labels, True)
+    narrow, wide = load_base(directory, False, task), load_base(directory, True, task)
+    golden["logits"], golden["loss"] = evaluate(narrow, inputs, False)
+    golden["logits64"], golden["loss64"] = evaluate(wide, inputs, True)
 
     targets = options.get("targets", GPT2_LINEAR if kind == "gpt2" else ALL_LINEAR)
-    lora = peft.LoraConfig(r=4, lora_alpha=8, target_modules=targets, lora_dropout=0.0, fan_in_fan_out=kind == "gpt2",
-                           use_rslora=options.get("rslora", False), task_type="CAUSAL_LM")
+    lora = peft.LoraConfig(r=2 if task else 4, lora_alpha=8, target_modules=targets, lora_dropout=0.0,
+                           fan_in_fan_out=kind == "gpt2", use_rslora=options.get("rslora", False),
+                           task_type={None: "CAUSAL_LM", "classes": "SEQ_CLS", "masked": None, "images": None}[task],
+                           modules_to_save=["classifier"] if task == "images" else None)
     adapted = peft.get_peft_model(narrow, lora)
     with torch.no_grad():
         for key, p in adapted.named_parameters():
-            if "lora_" in key:
-                p.copy_(0.5 * torch.randn(p.shape, generator=generator) / p.shape[1] ** 0.5)
+            if "lora_" in key or "modules_to_save" in key:
+                p.copy_(0.5 * torch.randn(p.shape, generator=generator) / p.shape[-1] ** 0.5)
     adapted.peft_config["default"].base_model_name_or_path = name
     adapted.save_pretrained(directory / "adapter", save_embedding_layers=False)
     (directory / "adapter" / "README.md").unlink(missing_ok=True)
     stored = load_file(directory / "adapter" / "adapter_model.safetensors")
 
-    golden["logits_adapter"], golden["loss_adapter"] = evaluate(adapted, ids, labels, False)
+    golden["logits_adapter"], golden["loss_adapter"] = evaluate(adapted, inputs, False)
     # The adapter is read back by peft into the double model, so that the file itself is what is tested.
     adapted64 = peft.PeftModel.from_pretrained(wide, directory / "adapter", is_trainable=True).double().eval()
     for key, p in adapted64.named_parameters():
-        p.requires_grad_("lora_" in key or options.get("base_grad", False))
-    golden["logits_adapter64"], golden["loss_adapter64"] = evaluate(adapted64, ids, labels, True, backward=True)
+        p.requires_grad_("lora_" in key or "modules_to_save" in key or options.get("base_grad", False))
+    golden["logits_adapter64"], golden["loss_adapter64"] = evaluate(adapted64, inputs, True, backward=True)
     seen = set()
     for key, p in adapted64.named_parameters():
-        if "lora_" in key:
-            file_name = key.replace(".default", "")
+        if "lora_" in key or "modules_to_save" in key:
+            file_name = key.replace(".modules_to_save", "").replace(".default", "")
             if not np.array_equal(p.detach().numpy(), stored[file_name].astype(np.float64)):
                 sys.exit(f"{name}: {file_name} was not read back exactly")
             golden["grad." + file_name] = p.grad.numpy()

@@ -9,14 +9,17 @@
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/gather.hpp>
 #include <espalier/kernel/input_statistics.hpp>
+#include <espalier/kernel/label_loss.hpp>
 #include <espalier/kernel/layer_norm.hpp>
 #include <espalier/kernel/loss.hpp>
 #include <espalier/kernel/norm.hpp>
 #include <espalier/kernel/obs.hpp>
 #include <espalier/kernel/output_mask.hpp>
+#include <espalier/kernel/patches.hpp>
 #include <espalier/kernel/position.hpp>
 #include <espalier/kernel/product.hpp>
 #include <espalier/kernel/rotary.hpp>
+#include <espalier/kernel/segment.hpp>
 #include <espalier/kernel/select.hpp>
 #include <espalier/kernel/swiglu.hpp>
 #include <espalier/kernel/taylor_tiles.hpp>
@@ -95,9 +98,23 @@ void row_kernels(Launch& launch) {
   y = start;
   launch("EmbedWithPosition", Sums::exact, rows,
          kernel::EmbedWithPosition<T, T>{in(x, rows), in(up, rows), tokens.data(), 3, out(y, rows)}, y);
+  const std::vector<int> kinds{0, 1, 1, 0, 1}, places{3, 4, 0, 1, 1};
+  y = start;
+  launch("EmbedWithSegment", Sums::exact, rows,
+         kernel::EmbedWithSegment<T, T>{in(x, rows), in(up, rows), in(dy, rows), tokens.data(), kinds.data(), places.data(), out(y, rows)}, y);
   std::vector<T> picked(25);
   launch("Gather", Sums::exact, rows, kernel::Gather<T>{in(x, rows), tokens.data(), columns.data(), out(picked, rows)},
          picked);
+
+  const kernel::PatchGrid grid{2, 7, 6, 3, 2};  // six patches and a row of pixels that belongs to none
+  const auto pixels = eighths<T>(2 * 2 * 7 * 6, 13);
+  std::vector<T> unfolded(std::size_t(2 * 6 * grid.numbers()));
+  launch("Unfold", Sums::exact, 12, kernel::Unfold<T>{grid, pixels.data(), out(unfolded, 12)}, unfolded);
+  const auto patches = eighths<T>(2 * 6 * 20, 14), first = eighths<T>(20, 15), positions = eighths<T>(7 * 20, 16);
+  const auto offset = eighths<A>(20, 17);
+  std::vector<T> placed(std::size_t(2 * 7 * 20));
+  launch("PlacePatches", Sums::exact, 14,
+         kernel::PlacePatches<T, T, A>{in(patches, 12), in(offset), in(first, 1), in(positions, 7), out(placed, 14)}, placed);
 
   std::vector<StepState> state(1);  // memory of the heap, all of it: a device may share that
   state[0].seed = 3, state[0].step = 2, state[0].clip = 0.5;
@@ -148,6 +165,16 @@ void row_kernels(Launch& launch) {
   y = x;
   launch("CrossEntropy", Sums::rounded, rows,
          kernel::CrossEntropy<T, A>{out(y, rows), targets.data(), A(0.25f), out(loss)}, y, loss);
+  const auto wish = eighths<A>(rows * width, 9);
+  std::vector<A> yes(wish.size());
+  for (std::size_t i = 0; i < yes.size(); ++i) yes[i] = A(float(i % 3 == 0));
+  auto guess = eighths<A>(rows * width, 10);
+  launch("SquaredError", Sums::exact, rows, kernel::SquaredError<A>{out(guess, rows), in(wish, rows), A(0.25f), out(loss)}, guess, loss);
+  guess = eighths<A>(rows * width, 10);
+  launch("BinaryCrossEntropy", Sums::rounded, rows,
+         kernel::BinaryCrossEntropy<A>{out(guess, rows), in(yes, rows), A(0.25f), out(loss)}, guess, loss);
+  auto columns_of = eighths<A>(width, 12);
+  launch("ColumnSums", Sums::exact, width, kernel::ColumnSums<A>{in(wish, rows), out(columns_of)}, columns_of);
   std::vector<A> total{A(1)};
   launch("SumInto", Sums::exact, 1, kernel::SumInto<A>{in(gain), total.data()}, total);
 }
@@ -173,7 +200,7 @@ void attention_kernels(Launch& launch) {
   auto lse = std::vector<A>(std::size_t(tokens * layout.heads), A(9)), delta = lse;
   const kernel::CausalAttention<T, A> forward{layout,   A(0.5f),  in(q, tokens),  in(k, tokens),   in(v, tokens),
                                               in(mask), in(seen), out(y, tokens), out(lse, tokens)};
-  launch("CausalAttention", Sums::rounded, forward.rows(), forward, y, lse);
+  launch("Attention", Sums::rounded, forward.rows(), forward, y, lse);
   const auto kept = y;
   const auto sums = lse;
   const kernel::CausalAttentionBackward<T, A> common{
@@ -184,6 +211,23 @@ void attention_kernels(Launch& launch) {
   launch("AttentionBackwardQueries", Sums::rounded, queries.rows(), queries, dq, delta);
   const kernel::AttentionBackwardKeys<T, A> keys{common};
   launch("AttentionBackwardKeys", Sums::rounded, keys.rows(), keys, dk, dv);
+
+  std::vector<int> visible(std::size_t(tokens), 1);  // holes, and padding on both sides
+  for (const Index t : {Index(0), Index(1), Index(40), layout.seq - 1, layout.seq, tokens - 2, tokens - 1}) visible[std::size_t(t)] = 0;
+  const kernel::Padding sees{visible.data()};
+  const kernel::Attention<T, A, kernel::Padding> both{layout,   A(0.5f),  in(q, tokens),  in(k, tokens),   in(v, tokens),
+                                                      in(mask), in(seen), out(y, tokens), out(lse, tokens), sees};
+  launch("Attention", Sums::rounded, both.rows(), both, y, lse);
+  const auto kept_both = y;
+  const auto sums_both = lse;
+  const kernel::AttentionBackward<T, A, kernel::Padding> common_both{
+      layout,          A(0.5f),         in(q, tokens),         in(k, tokens),         in(v, tokens),
+      in(mask),        in(seen),        in(kept_both, tokens), in(sums_both, tokens), in(dy, tokens),
+      out(dq, tokens), out(dk, tokens), out(dv, tokens),       out(delta, tokens),    sees};
+  const kernel::AttentionBackwardQueries<T, A, kernel::Padding> queries_both{common_both};
+  launch("AttentionBackwardQueries", Sums::rounded, queries_both.rows(), queries_both, dq, delta);
+  const kernel::AttentionBackwardKeys<T, A, kernel::Padding> keys_both{common_both};
+  launch("AttentionBackwardKeys", Sums::rounded, keys_both.rows(), keys_both, dk, dv);
 }
 
 /// A score's last word, as an importance has it.

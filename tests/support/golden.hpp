@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <espalier/core/batch.hpp>
+#include <espalier/core/text_batch.hpp>
 #include <espalier/io/safetensors.hpp>
 #include <string>
 #include <vector>
@@ -27,6 +28,19 @@ struct Golden {
   SafetensorsFile file;
   Shape shape;
   std::vector<int> tokens, targets;
+};
+
+/// The same of an encoder: labels are classes or numbers, as the task has them.
+struct TextGolden {
+  explicit TextGolden(const std::string& name);
+  TextBatch batch() const;
+  std::vector<double> numbers(const std::string& name) const;
+
+  std::string directory;
+  SafetensorsFile file;
+  Shape shape;
+  std::vector<int> tokens, visible, segments, classes;
+  std::vector<double> values;
 };
 
 /// max |a − b| / max |b|; what is compared with must not be zero.

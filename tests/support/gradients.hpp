@@ -28,7 +28,8 @@ void randomise(M& m, std::uint64_t seed, double half = 0.5) {
     using Node = std::remove_cvref_t<decltype(node)>;
     ++seed;
     if constexpr (espalier::detail::is_tensor<Node>)
-      fill(node.view().data, node.size(), seed, half, path.find("norm") != std::string::npos ? 1.0 : 0.0);
+      fill(node.view().data, node.size(), seed, half,
+           path.find("norm") != std::string::npos || path.find("LayerNorm.weight") != std::string::npos ? 1.0 : 0.0);
     if constexpr (espalier::detail::is_parameter<Node>) fill(node.value.data, node.size(), seed, half);
   });
 }

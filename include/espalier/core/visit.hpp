@@ -58,6 +58,13 @@ void for_each_projection(M& m, F&& f) {
     if constexpr (IsProjection<std::remove_cvref_t<decltype(node)>>) f(path, node);
   });
 }
+/// f(path, map) for every linear map that is trained as a whole: the heads of tasks.
+template <class M, class F>
+void for_each_trained(M& m, F&& f) {
+  walk(m, [&](const std::string& path, auto& node) {
+    if constexpr (requires { node.weight.grad; node.bias.grad; }) f(path, node);
+  });
+}
 /// f(path, tensor) for everything that is frozen: what a checkpoint of the base model holds.
 template <class M, class F>
 void for_each_tensor(M& m, F&& f) {

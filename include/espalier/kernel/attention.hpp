@@ -1,57 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cmath>
-#include <espalier/core/view.hpp>
 #include <espalier/kernel/math.hpp>
+#include <espalier/kernel/visibility.hpp>
 
 namespace espalier::inline v0::kernel {
 
-/// Heads side by side in a row; query head h reads key-value head h / (heads / groups).
-struct HeadLayout {
-  Index batch, seq, heads, groups, width;  // width = head_dim
-  ESPALIER_FN Index queries_per_group() const { return heads / groups; }
-
-  /// A team works on `lanes` neighbouring positions side by side and meets the others in blocks, so that its scratch
-  /// is a few tiles whatever the length of a sequence.
-  static constexpr Index lanes = 32, block = 64;
-  ESPALIER_FN Index tiles() const { return (seq + lanes - 1) / lanes; }
-  /// Part h of `count` rows from `first`.
-  template <class T>
-  ESPALIER_FN View<T, 2> part(View<T, 2> x, Index first, Index count, Index h) const {
-    return x.rows(first, count).cols(h * width, width);
-  }
-};
-
-/// Row by row through a tile whose lane l is at position `lane_at + l`: f(number, lane) where visible, 0 elsewhere.
-struct CausalTile {
-  Index rows, row_at, lane_at;
-  bool rows_are_keys;
-
-  template <class Team, class A, class F>
-  ESPALIER_FN void each(Team& team, View<A, 2> x, F f) const {
-    constexpr Index lanes = HeadLayout::lanes;
-    for (Index i = 0; i < rows; ++i) {
-      A* const xi = x.row(i);
-      // Keys are seen by lanes (queries) at their position or later; queries see lanes (keys) up to their own.
-      const Index at = row_at + i - lane_at;
-      const Index from = rows_are_keys ? (at < 0 ? 0 : at) : 0;
-      const Index to = rows_are_keys || at >= lanes - 1 ? lanes : at + 1;
-      if (from == 0 && to == lanes) {
-        team.each(lanes, [&](Index l) { xi[l] = f(i, xi[l], l); });
-      } else {
-        team.each(from, [&](Index l) { xi[l] = A(0); });
-        team.each(to - from, [&](Index l) { xi[from + l] = f(i, xi[from + l], from + l); });
-        team.each(lanes - to, [&](Index l) { xi[to + l] = A(0); });
-      }
-    }
-  }
-};
-
-// y_t = Σ_{s ≤ t} p_ts v_s,  p_t = softmax_s(scale q_t·k_s); nothing of size seq × seq is ever stored.
-// A group whose mask is zero writes zeros and costs nothing, unless backward sees through the mask.
+// y_t = Σ_s p_ts v_s,  p_t = softmax_s(scale q_t·k_s) over what t Sees; nothing of size seq × seq is ever stored.
+// A group whose mask is zero writes zeros and costs nothing, unless backward sees through the mask; so does a query that
+// sees nothing.
 //                                                             Vaswani et al. 2017; Rabe & Staats 2021; Dao et al. 2022
-template <class T, class A>
-struct CausalAttention {
+template <class T, class A, class Sees>
+struct Attention {
   HeadLayout at;
   A scale;
   View<const T, 2> q;           // (tokens, heads * width)
@@ -59,6 +19,7 @@ struct CausalAttention {
   View<const A, 1> mask, seen;  // (groups)  of forward and of backward
   View<T, 2> y;                 // (tokens, heads * width)
   View<A, 2> lse;               // (tokens, heads)  log Σ exp, kept for backward
+  Sees sees = {};
 
   /// How many rows to launch: one a tile of queries.
   ESPALIER_FN Index rows() const { return at.batch * at.heads * at.tiles(); }
@@ -76,7 +37,8 @@ struct CausalAttention {
     const Index g = h / at.queries_per_group(), d = at.width, first = b * at.seq, t0 = tile * lanes;
     const Index count = t0 + lanes < at.seq ? lanes : at.seq - t0;
     const auto out = at.part(y, first + t0, count, h);
-    if (mask(g) == A(0) && seen(g) == A(0)) {
+    const Index begin = sees.begin(b, at.seq), end = sees.end(b, at.seq, t0 + count);
+    if ((mask(g) == A(0) && seen(g) == A(0)) || begin >= end) {
       for (Index i = 0; i < count; ++i) team.each(d, [&](Index j) { out.row(i)[j] = T(0.0f); });
       team.each(count, [&](Index l) { lse(first + t0 + l, h) = A(0); });
       return;
@@ -85,17 +47,17 @@ struct CausalAttention {
     const auto qt = matrix(memory, d, lanes), yt = matrix(qt.row(d), d, lanes), p = matrix(yt.row(d), block, lanes);
     A *const top = p.row(block), *const next = top + lanes, *const shrink = next + lanes, *const total = shrink + lanes;
     team.copy(at.part(q, first + t0, count, h).t(), qt);
-    for (Index s0 = 0; s0 < t0 + count; s0 += block) {
-      const Index keys = s0 + block < t0 + count ? block : t0 + count - s0;
-      const CausalTile visible{keys, s0, t0, true};
+    for (Index s0 = begin; s0 < end; s0 += block) {
+      const Index keys = s0 + block < end ? block : end - s0;
+      const auto visible = sees.keys(b, at.seq, keys, s0, t0);
       team.multiply(at.part(k, first + s0, keys, g), View<const A, 2>(qt), A(0), p.rows(0, keys));
-      team.each(lanes, [&](Index l) { next[l] = s0 == 0 ? p.data[l] : top[l]; });  // key 0 is seen by everybody
+      team.each(lanes, [&](Index l) { next[l] = s0 == begin ? p.data[l] : top[l]; });  // the first key is seen by everybody
       for (Index i = 0; i < keys; ++i) {
         const A* const s = p.row(i);
-        const Index from = s0 + i > t0 ? s0 + i - t0 : 0;
+        const Index from = visible.from(i);
         team.each(lanes - from, [&](Index l) { next[from + l] = larger(next[from + l], s[from + l]); });
       }
-      if (s0 == 0) {
+      if (s0 == begin) {
         team.each(lanes, [&](Index l) { total[l] = A(0); });
       } else {
         team.each(lanes, [&](Index l) { total[l] *= shrink[l] = exp(scale * (top[l] - next[l])); });
@@ -107,7 +69,7 @@ struct CausalAttention {
         total[l] += e;
         return e;
       });
-      team.multiply(at.part(v, first + s0, keys, g).t(), View<const A, 2>(p.rows(0, keys)), A(s0 == 0 ? 0.0f : 1.0f),
+      team.multiply(at.part(v, first + s0, keys, g).t(), View<const A, 2>(p.rows(0, keys)), A(s0 == begin ? 0.0f : 1.0f),
                     yt);
     }
     team.each(lanes, [&](Index l) { shrink[l] = mask(g) / total[l]; });
@@ -116,5 +78,8 @@ struct CausalAttention {
     team.each(count, [&](Index l) { lse(first + t0 + l, h) = scale * top[l] + log(total[l]); });
   }
 };
+
+template <class T, class A>
+using CausalAttention = Attention<T, A, Causal>;
 
 }  // namespace espalier::inline v0::kernel

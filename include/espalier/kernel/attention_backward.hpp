@@ -7,8 +7,8 @@ namespace espalier::inline v0::kernel {
 // Given dy: p is recomputed from lse;  D_t = dy_t·y_t,  ds_ts = p_ts (dy_t·v_s − D_t);
 // dq_t = scale Σ_s ds_ts k_s,  dk_s = scale Σ_t ds_ts q_t,  dv_s = Σ_t p_ts dy_t.             Dao et al. 2022, algorithm 4
 // Launched once over queries (dq) and once over keys (dk, dv), so that every output has one writer.
-template <class T, class A>
-struct CausalAttentionBackward {
+template <class T, class A, class Sees>
+struct AttentionBackward {
   HeadLayout at;
   A scale;
   View<const T, 2> q, k, v;     // as in forward
@@ -18,6 +18,7 @@ struct CausalAttentionBackward {
   View<const T, 2> dy;          // (tokens, heads * width), not yet masked
   View<T, 2> dq, dk, dv;        // shapes of q, k, v; overwritten
   View<A, 2> delta;             // (tokens, heads)  D
+  Sees sees = {};
 
   template <class Team>
   ESPALIER_FN void clear(Team& team, View<T, 2> x) const {
@@ -26,7 +27,10 @@ struct CausalAttentionBackward {
 };
 
 template <class T, class A>
-struct AttentionBackwardQueries : CausalAttentionBackward<T, A> {
+using CausalAttentionBackward = AttentionBackward<T, A, Causal>;
+
+template <class T, class A, class Sees = Causal>
+struct AttentionBackwardQueries : AttentionBackward<T, A, Sees> {
   /// How many rows to launch: one a tile of queries.
   ESPALIER_FN Index rows() const { return this->at.batch * this->at.heads * this->at.tiles(); }
 
@@ -41,9 +45,10 @@ struct AttentionBackwardQueries : CausalAttentionBackward<T, A> {
     const HeadLayout& o = this->at;
     const Index tile = n % o.tiles(), h = n / o.tiles() % o.heads, b = n / o.tiles() / o.heads;
     const Index g = h / o.queries_per_group(), d = o.width, first = b * o.seq, t0 = tile * lanes;
-    const Index count = t0 + lanes < o.seq ? lanes : o.seq - t0, last = t0 + count;
+    const Index count = t0 + lanes < o.seq ? lanes : o.seq - t0;
+    const Index begin = this->sees.begin(b, o.seq), end = this->sees.end(b, o.seq, t0 + count);
     const auto out = o.part(this->dq, first + t0, count, h);
-    if (this->seen(g) == A(0)) {
+    if (this->seen(g) == A(0) || begin >= end) {
       this->clear(team, out);
       team.each(count, [&](Index l) { this->delta(first + t0 + l, h) = A(0); });
       return;
@@ -63,33 +68,33 @@ struct AttentionBackwardQueries : CausalAttentionBackward<T, A> {
     const auto look = [&](Index s0, Index keys, auto weigh) {
       team.multiply(o.part(this->k, first + s0, keys, g), View<const A, 2>(qt), A(0), p.rows(0, keys));
       team.multiply(o.part(this->v, first + s0, keys, g), View<const A, 2>(dyt), A(0), dp.rows(0, keys));
-      CausalTile{keys, s0, t0, true}.each(
+      this->sees.keys(b, o.seq, keys, s0, t0).each(
           team, p, [&](Index i, A s, Index l) { return weigh(exp(this->scale * s - log_sum[l]), dp.row(i)[l], l); });
     };
     if (this->mask(g) != A(0)) {
       team.copy(o.part(this->y, first + t0, count, h).t(), dqt);
       for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { mean[l] += dyt.row(j)[l] * dqt.row(j)[l]; });
     } else {  // forward has zeroed y, but its gradient is wanted: D_t = Σ_s p_ts dp_ts
-      for (Index s0 = 0; s0 < last; s0 += block)
-        look(s0, s0 + block < last ? block : last - s0, [&](A probability, A slope, Index l) {
+      for (Index s0 = begin; s0 < end; s0 += block)
+        look(s0, s0 + block < end ? block : end - s0, [&](A probability, A slope, Index l) {
           mean[l] += probability * slope;
           return probability;
         });
     }
     team.each(count, [&](Index l) { this->delta(first + t0 + l, h) = mean[l]; });
-    for (Index s0 = 0; s0 < last; s0 += block) {
-      const Index keys = s0 + block < last ? block : last - s0;
+    for (Index s0 = begin; s0 < end; s0 += block) {
+      const Index keys = s0 + block < end ? block : end - s0;
       look(s0, keys, [&](A probability, A slope, Index l) { return probability * (slope - mean[l]); });
       team.multiply(o.part(this->k, first + s0, keys, g).t(), View<const A, 2>(p.rows(0, keys)),
-                    A(s0 == 0 ? 0.0f : 1.0f), dqt);
+                    A(s0 == begin ? 0.0f : 1.0f), dqt);
     }
     for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { dqt.row(j)[l] *= this->scale; });
     team.copy(View<const A, 2>(dqt.cols(0, count).t()), out);
   }
 };
 
-template <class T, class A>
-struct AttentionBackwardKeys : CausalAttentionBackward<T, A> {
+template <class T, class A, class Sees = Causal>
+struct AttentionBackwardKeys : AttentionBackward<T, A, Sees> {
   /// How many rows to launch: one a tile of keys.
   ESPALIER_FN Index rows() const { return this->at.batch * this->at.groups * this->at.tiles(); }
 
@@ -106,7 +111,9 @@ struct AttentionBackwardKeys : CausalAttentionBackward<T, A> {
     const Index per = o.queries_per_group(), d = o.width, first = b * o.seq, s0 = tile * lanes;
     const Index count = s0 + lanes < o.seq ? lanes : o.seq - s0;
     const auto dk_out = o.part(this->dk, first + s0, count, g), dv_out = o.part(this->dv, first + s0, count, g);
-    if (this->seen(g) == A(0)) {
+    bool any = false;  // whether anybody sees one of the keys
+    for (Index l = 0; l < count && !any; ++l) any = this->sees.seen(b, o.seq, s0 + l);
+    if (this->seen(g) == A(0) || !any) {
       this->clear(team, dk_out);
       this->clear(team, dv_out);
       return;
@@ -117,25 +124,31 @@ struct AttentionBackwardKeys : CausalAttentionBackward<T, A> {
                ds = matrix(p.row(block), block, lanes);
     team.copy(o.part(this->k, first + s0, count, g).t(), kt);
     team.copy(o.part(this->v, first + s0, count, g).t(), vt);
+    const Index begin = this->sees.first_query(s0);
     for (Index h = g * per; h < (g + 1) * per; ++h)
-      for (Index t0 = s0; t0 < o.seq; t0 += block) {
+      for (Index t0 = begin; t0 < o.seq; t0 += block) {
         const Index queries = t0 + block < o.seq ? block : o.seq - t0;
         const auto qs = o.part(this->q, first + t0, queries, h), dys = o.part(this->dy, first + t0, queries, h);
-        const A beta(h == g * per && t0 == s0 ? 0.0f : 1.0f);
+        const A beta(h == g * per && t0 == begin ? 0.0f : 1.0f);
+        const auto visible = this->sees.queries(queries, t0, s0);
         team.multiply(qs, View<const A, 2>(kt), A(0), p.rows(0, queries));
         team.multiply(dys, View<const A, 2>(vt), A(0), ds.rows(0, queries));
-        CausalTile{queries, t0, s0, false}.each(team, p, [&](Index i, A s, Index l) {
+        visible.each(team, p, [&](Index i, A s, Index l) {
           const A probability = exp(this->scale * s - this->lse(first + t0 + i, h));
           A& slope = ds.row(i)[l];
           slope = probability * (slope - this->delta(first + t0 + i, h));
           return probability;
         });
-        for (Index i = 0; t0 + i < s0 + lanes && i < queries; ++i)  // keys that a query does not see
-          team.each(lanes - 1 - i, [&](Index l) { ds.row(i)[i + 1 + l] = A(0); });
+        visible.blank(team, ds.rows(0, queries));
         team.multiply(dys.t(), View<const A, 2>(p.rows(0, queries)), beta, dvt);
         team.multiply(qs.t(), View<const A, 2>(ds.rows(0, queries)), beta, dkt);
       }
     for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { dkt.row(j)[l] *= this->scale; });
+    if constexpr (Sees::hides)
+      for (Index j = 0; j < d; ++j)
+        team.each(count, [&](Index l) {
+          if (!this->sees.seen(b, o.seq, s0 + l)) dkt.row(j)[l] = dvt.row(j)[l] = A(0);
+        });
     team.copy(View<const A, 2>(dkt.cols(0, count).t()), dk_out);
     team.copy(View<const A, 2>(dvt.cols(0, count).t()), dv_out);
   }

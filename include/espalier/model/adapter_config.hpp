@@ -18,6 +18,7 @@ class AdapterConfig {
  public:
   LowRankOptions options;
   std::string base;  ///< base_model_name_or_path
+  std::vector<std::string> saved;  ///< modules_to_save: what is trained as a whole and stored beside the adapters
 
   static AdapterConfig read(const json::Value& object, const std::string& source = "adapter_config.json") {
     const ConfigReader in(object, source);
@@ -36,6 +37,11 @@ class AdapterConfig {
       if (rank < 1 || rank > 65536 || rank != std::floor(rank)) in.wrong("rank_pattern: {} is {}, expected a rank", printable(key), rank);
     for (const auto& [key, alpha] : c.alphas_)
       if (!(alpha > 0)) in.wrong("alpha_pattern: {} is {}, expected a number above 0", printable(key), alpha);
+    if (in.given("modules_to_save")) c.saved = names(in, "modules_to_save");
+    for (const std::string& name : c.saved)
+      if (name != "classifier" && name != "score") {  // PEFT names both for a task, whichever the model has
+        in.refuse("modules_to_save has {}, which is not supported: only the head of a task (classifier) is trained as a whole", printable(name));
+      }
     c.refuse_variants(in);
     return c;
   }
@@ -45,6 +51,12 @@ class AdapterConfig {
     if (named(excluded_, path)) return false;
     if (!layers_.empty() && std::find(layers_.begin(), layers_.end(), layer_of(path)) == layers_.end()) return false;
     return options.matches(path);
+  }
+  /// Whether a linear map is stored whole: it, or what it is part of, is named.
+  bool saves(std::string_view path) const {
+    return std::any_of(saved.begin(), saved.end(), [&](const std::string& n) {
+      return path == n || (path.starts_with(n) && path[n.size()] == '.') || ends_at_dot(path, n);
+    });
   }
   /// target_modules is a regular expression. None is ever evaluated: the tensors of the adapter say what it matched.
   bool targets_by_file() const { return by_file_; }
@@ -133,7 +145,7 @@ class AdapterConfig {
   }
   static void refuse_variants(const ConfigReader& in) {
     constexpr std::string_view read[] = {"peft_type", "r", "lora_alpha", "lora_dropout", "use_rslora", "base_model_name_or_path",
-                                         "target_modules", "exclude_modules", "layers_to_transform", "rank_pattern", "alpha_pattern"};
+                                         "target_modules", "exclude_modules", "modules_to_save", "layers_to_transform", "rank_pattern", "alpha_pattern"};
     constexpr std::string_view harmless[] = {"peft_version", "task_type", "revision", "inference_mode", "auto_mapping",
                                              "megatron_core", "qalora_group_size", "runtime_config", "ensure_weight_tying",
                                              "fan_in_fan_out"};  // how the base model's files lie: PEFT corrects it, too

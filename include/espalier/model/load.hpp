@@ -47,11 +47,26 @@ inline void check_tied_head(const TensorFiles& files, std::string_view head, std
 
 /// What the files call a tensor: some were saved without the prefix of everything but the head.
 template <class Config>
-std::string stored_name(const TensorFiles& files, const std::string& name) {
-  constexpr std::string_view prefix = StoredModel<Config>::kPrefix;
-  if (prefix.empty() || !name.starts_with(prefix) || files.contains(StoredModel<Config>::kEmbedding)) return name;
-  const std::string_view bare = StoredModel<Config>::kEmbedding.substr(prefix.size());
-  return files.contains(bare) ? name.substr(prefix.size()) : name;
+std::string stored_name(const TensorFiles& files, const std::string& full) {
+  using Stored = StoredModel<Config>;
+  constexpr std::string_view prefix = Stored::kPrefix;
+  const bool bare = !prefix.empty() && full.starts_with(prefix) && !files.contains(Stored::kEmbedding) &&
+                    files.contains(Stored::kEmbedding.substr(prefix.size()));
+  const std::string name = bare ? full.substr(prefix.size()) : full;
+  if constexpr (requires { Stored::older(name); })
+    if (!files.contains(name) && files.contains(Stored::older(name))) return Stored::older(name);
+  return name;
+}
+
+/// Whether a head is new: none of the tensors that may be missing is there.
+template <class Config>
+bool starts_fresh(const Config& config, const TensorFiles& files) {
+  bool any = false, there = false;
+  if constexpr (requires { StoredModel<Config>::fresh(""); })
+    StoredModel<Config>::tensors(config, [&](const std::string& name, const std::vector<Index>&) {
+      if (StoredModel<Config>::fresh(name)) any = true, there = there || files.contains(name);
+    });
+  return any && !there;
 }
 
 /// Every tensor that the configuration asks for is there in its shape, and nothing else is. Takes no memory for weights.
@@ -59,7 +74,10 @@ template <class Config>
 void check_tensors(const Config& config, const TensorFiles& files) {
   using Stored = StoredModel<Config>;
   std::vector<std::string> expected;
+  const bool new_head = starts_fresh(config, files);
   Stored::tensors(config, [&](const std::string& full, const std::vector<Index>& shape) {
+    if constexpr (requires { Stored::fresh(full); })
+      if (new_head && Stored::fresh(full)) return;
     const std::string name = stored_name<Config>(files, full);
     if (!files.contains(name)) {
       const bool bare = files.contains("embed_tokens.weight");
@@ -123,16 +141,33 @@ void read_tensor(Device& device, const TensorFiles& files, const std::string& na
   }
 }
 
+/// Numbers of a file on their way to a parameter.
+template <class Device, class Files>
+void read_parameter(Device& device, const Files& files, const std::string& name, Parameter<Device>& p) {
+  using A = typename Device::Accumulate;
+  using Read = std::conditional_t<std::is_same_v<A, float>, float, double>;
+  std::vector<Read> numbers(static_cast<std::size_t>(p.size()));
+  files.read_numbers(name, std::span(numbers));
+  const std::vector<A> values(numbers.begin(), numbers.end());
+  device.upload(p.value.data, values.data(), p.size());
+}
+
 }  // namespace detail
 
 /// What is known of a model directory before its weights are read: config.json and the headers of the weights, the one
 /// held against the other.
 template <class Config = LlamaConfig>
 struct ModelFiles {
-  explicit ModelFiles(const std::string& directory) : source(read_source(directory)), config(configured(source)), tensors(directory) {
+  explicit ModelFiles(const std::string& directory) : ModelFiles(directory, [](Config&) {}) {}
+  /// change(config): what shall be otherwise than config.json says, e.g. the labels of a new head.
+  template <class Change>
+  ModelFiles(const std::string& directory, Change&& change)
+      : source(read_source(directory)), config(configured(source)), tensors(directory) {
+    change(config);
     detail::check_tensors(config, tensors);
+    new_head = detail::starts_fresh(config, tensors);
     StoredModel<Config>::tensors(config, [&](const std::string& name, const std::vector<Index>&) {
-      source.dtypes.emplace_back(name, tensors.info(stored(name)).dtype);
+      if (tensors.contains(stored(name))) source.dtypes.emplace_back(name, tensors.info(stored(name)).dtype);
     });
     std::sort(source.dtypes.begin(), source.dtypes.end());
     for (const SafetensorsFile& file : tensors.files()) source.files.push_back(file.path());
@@ -144,6 +179,7 @@ struct ModelFiles {
   ModelSource source;
   Config config;
   TensorFiles tensors;
+  bool new_head = false;  ///< the files have none of its tensors
 
  private:
   static Config configured(const ModelSource& source) {
@@ -153,6 +189,47 @@ struct ModelFiles {
   }
 };
 
+namespace detail {
+
+/// The weights of a new head are normal, its biases zero.
+template <class Model>
+void initialise_head(Model& model, std::uint64_t seed, double deviation) {
+  using A = typename Model::A;
+  std::uint32_t number = std::uint32_t{1} << 23;  // projections count from below
+  for_each_trained(model, [&](const std::string&, auto& map) {
+    const RandomStream stream{seed, Purpose::initialisation, number++};
+    std::vector<A> weight(std::size_t(map.weight.size()));
+    for (std::size_t i = 0; i < weight.size(); ++i) weight[i] = A(deviation * normal(stream, i));
+    model.device().upload(map.weight.value.data, weight.data(), map.weight.size());
+  });
+}
+
+template <class Model>
+Model load_from(typename Model::DeviceType& device, const ModelFiles<typename Model::Config>& files,
+                const typename Model::AdapterOptions& adapter, std::uint64_t seed) {
+  Model model(device, files.config, adapter);
+  std::set<std::string> flipped;
+  for_each_projection(model, [&](const std::string& path, auto& p) {
+    if (p.transposed) flipped.insert(path + ".weight");
+  });
+  for_each_tensor(model, [&](const std::string& name, auto& tensor) {
+    read_tensor(device, files.tensors, files.stored(name), tensor, flipped.count(name) != 0);
+  });
+  if constexpr (requires { files.config.labels; }) {
+    if (files.new_head) initialise_head(model, seed, files.config.deviation);
+    for_each_trained(model, [&](const std::string& path, auto& map) {
+      if (files.new_head) return;
+      read_parameter(device, files.tensors, path + ".weight", map.weight);
+      read_parameter(device, files.tensors, path + ".bias", map.bias);
+    });
+  }
+  model.source = files.source;
+  initialise(model, seed);
+  return model;
+}
+
+}  // namespace detail
+
 /// Reads a Hugging Face directory: config.json, and model.safetensors or its shards. Everything is validated before memory
 /// is taken for it; weights are stored in the device's own type. Adapters start as their options say.
 ///
@@ -160,18 +237,14 @@ struct ModelFiles {
 template <class Model>
 Model load(typename Model::DeviceType& device, const std::string& directory,
            const typename Model::AdapterOptions& adapter = {}, std::uint64_t seed = 0) {
-  const ModelFiles<typename Model::Config> files(directory);
-  Model model(device, files.config, adapter);
-  std::set<std::string> flipped;
-  for_each_projection(model, [&](const std::string& path, auto& p) {
-    if (p.transposed) flipped.insert(path + ".weight");
-  });
-  for_each_tensor(model, [&](const std::string& name, auto& tensor) {
-    detail::read_tensor(device, files.tensors, files.stored(name), tensor, flipped.count(name) != 0);
-  });
-  model.source = files.source;
-  initialise(model, seed);
-  return model;
+  return detail::load_from<Model>(device, ModelFiles<typename Model::Config>(directory), adapter, seed);
+}
+/// The same with a head for other labels than config.json says: it has to be a new one.
+template <class Model>
+Model load(typename Model::DeviceType& device, const std::string& directory, const typename Model::AdapterOptions& adapter,
+           std::uint64_t seed, const LabelOptions& labels) {
+  using Config = typename Model::Config;
+  return detail::load_from<Model>(device, ModelFiles<Config>(directory, [&](Config& c) { c.labels = labels; }), adapter, seed);
 }
 
 }  // namespace espalier::inline v0

@@ -40,6 +40,14 @@ void require_peft_kind(const std::string& directory) {
   }
 }
 
+/// What PEFT calls a map, or a part of it.
+template <class Model>
+std::string peft_path(const std::string& path) {
+  using Stored = StoredModel<typename Model::Config>;
+  if constexpr (requires { Stored::adapter_path(path); }) return Stored::adapter_path(path);
+  return path;
+}
+
 /// The shortest names that mean exactly the active projections: "q_proj" when every q_proj is one, else whole paths.
 inline std::vector<std::string> target_names(const std::map<std::string, bool>& active) {
   const auto last = [](const std::string& path) { return path.substr(path.rfind('.') + 1); };
@@ -65,7 +73,8 @@ void save_adapter(Model& model, const std::string& directory, const SaveAdapterO
   json::Value ranks = json::Value::object(), alphas = json::Value::object();
   const LowRankOptions& common = model.adapter;
   bool flipped = false;
-  for_each_projection(model, [&](const std::string& path, auto& p) {
+  for_each_projection(model, [&](const std::string& stored, auto& p) {
+    const std::string path = detail::peft_path<Model>(stored);
     active[path] = p.adapter.present();
     flipped = flipped || p.transposed;
     if (!p.adapter.present()) return;
@@ -80,7 +89,21 @@ void save_adapter(Model& model, const std::string& directory, const SaveAdapterO
       values[full] = parameter.value.data;
     });
   });
+  json::Value::Array saved;
+  for_each_trained(model, [&](const std::string& path, auto& map) {
+    const json::Value module(path.substr(0, path.find('.')));
+    if (std::find(saved.begin(), saved.end(), module) == saved.end()) saved.push_back(module);
+    const auto add = [&](const std::string& name, const auto& p, std::vector<Index> shape) {
+      const std::string full = std::string(detail::kPeftPrefix) + path + "." + name;
+      specs.push_back({full, options.dtype.value_or(dtype_of<A>), std::move(shape)});
+      values[full] = p.value.data;
+    };
+    add("weight", map.weight, {map.weight.rows, map.weight.cols});
+    add("bias", map.bias, {map.bias.cols});
+  });
   if (specs.empty()) fail(Errc::usage, "{}: this model has no adapter to save", directory);
+  std::string task = "CAUSAL_LM";
+  if constexpr (requires { Model::kTask; }) task = Model::kTask;
   const Plan plan = plan_of(model);
   if (options.base.empty() && is_pruned(plan)) {
     fail(Errc::usage, "{}: the adapter of a pruned model fits that model only: save the model first and name its directory as base", directory);
@@ -91,9 +114,9 @@ void save_adapter(Model& model, const std::string& directory, const SaveAdapterO
       {"base_model_name_or_path", options.base.empty() ? model.source.directory : options.base},
       {"bias", "none"}, {"exclude_modules", nullptr}, {"fan_in_fan_out", flipped}, {"inference_mode", true},
       {"init_lora_weights", true}, {"layers_pattern", nullptr}, {"layers_to_transform", nullptr},
-      {"lora_alpha", whole(common.alpha)}, {"lora_dropout", common.dropout}, {"modules_to_save", nullptr},
+      {"lora_alpha", whole(common.alpha)}, {"lora_dropout", common.dropout}, {"modules_to_save", saved.empty() ? json::Value() : json::Value(saved)},
       {"peft_type", "LORA"}, {"r", common.rank}, {"rank_pattern", ranks}, {"revision", nullptr},
-      {"target_modules", detail::target_names(active)}, {"task_type", "CAUSAL_LM"}, {"use_dora", false},
+      {"target_modules", detail::target_names(active)}, {"task_type", task.empty() ? json::Value() : json::Value(task)}, {"use_dora", false},
       {"use_rslora", common.rank_stabilised}});
 
   detail::check_output(directory, options.overwrite, model.source);
@@ -118,6 +141,7 @@ inline AdapterConfig read_adapter_config(const std::string& directory) {
 /// file's. Gradients and moments start at zero, so make the optimizer afterwards.
 template <class Model>
 void load_adapter(Model& model, const std::string& directory) {
+  using A = typename Model::DeviceType::Accumulate;
   auto& device = model.device();
   detail::require_peft_kind<Model>(directory);
   AdapterConfig config = read_adapter_config(directory);
@@ -135,25 +159,51 @@ void load_adapter(Model& model, const std::string& directory) {
     if (config.options.targets.empty()) fail(Errc::bad_input, "{}: there is no adapter of a linear map", file.path());
   }
 
+  // A directory may go by the names of the checkpoint, or by those of the modules that read it.
+  const auto called = [&](const std::string& path) {
+    return config.matches(path) ? path : detail::peft_path<Model>(path);
+  };
+  const auto stored = [&](const std::string& path) {
+    const std::string plain = std::string(detail::kPeftPrefix) + path;
+    return file.find(plain) != nullptr ? plain : std::string(detail::kPeftPrefix) + detail::peft_path<Model>(path);
+  };
+
   // Everything is checked before the model is touched.
   std::vector<std::string> expected;
-  const auto check = [&](const std::string& name, Index rows, Index cols) {
+  const auto check = [&](const std::string& name, const std::vector<Index>& shape) {
     const TensorInfo* info = file.find(name);
     if (info == nullptr) fail(Errc::bad_input, "{}: tensor {} is missing, which adapter_config.json asks for", file.path(), name);
-    if (info->shape != std::vector<Index>{rows, cols}) {
+    if (info->shape != shape) {
       fail(Errc::bad_input, "{}: tensor {} has shape {}, expected {}\n  hint: was the adapter made for another base model? "
-           "It names {}", file.path(), name, detail::shown_shape(info->shape), detail::shown_shape({rows, cols}), printable(config.base));
+           "It names {}", file.path(), name, detail::shown_shape(info->shape), detail::shown_shape(shape), printable(config.base));
     }
     if (!detail::is_number(info->dtype)) fail(Errc::unsupported, "{}: tensor {} is stored as {}; F32, BF16, F16 and F64 are supported", file.path(), name, name_of(info->dtype));
     expected.push_back(name);
   };
   for_each_projection(model, [&](const std::string& path, auto& p) {
     require(!p.adapter.present() || p.adapter.active(), "{}: the adapter of {} is merged into its weight; unmerge the model first", directory, path);
-    if (!config.matches(path)) return;
-    const Index rank = config.options_of(path).rank;
-    check(std::string(detail::kPeftPrefix) + path + ".lora_A.weight", rank, p.in());
-    check(std::string(detail::kPeftPrefix) + path + ".lora_B.weight", p.out(), rank);
+    if (!config.matches(called(path))) return;
+    const Index rank = config.options_of(called(path)).rank;
+    check(stored(path + ".lora_A.weight"), {rank, p.in()});
+    check(stored(path + ".lora_B.weight"), {p.out(), rank});
   });
+  Index heads = 0;
+  std::vector<std::vector<A>> kept;  // of heads that the directory does not bring: as they are
+  for_each_trained(model, [&](const std::string& path, auto& map) {
+    ++heads;
+    if (config.saves(path)) {
+      check(std::string(detail::kPeftPrefix) + path + ".weight", {map.weight.rows, map.weight.cols});
+      check(std::string(detail::kPeftPrefix) + path + ".bias", {map.bias.cols});
+    }
+    for (const auto* p : {&map.weight, &map.bias}) {
+      kept.emplace_back(std::size_t(p->size()));
+      device.download(p->value.data, kept.back().data(), p->size());
+    }
+  });
+  if (!config.saved.empty() && heads == 0) {
+    fail(Errc::unsupported, "{}: modules_to_save has {}, but this model has no head that is trained as a whole", directory,
+         printable(config.saved.front()));
+  }
   if (expected.empty()) fail(Errc::bad_input, "{}: target_modules names no linear map of this model", directory);
   std::sort(expected.begin(), expected.end());
   for (const TensorInfo& tensor : file.tensors()) {
@@ -166,8 +216,8 @@ void load_adapter(Model& model, const std::string& directory) {
   for_each_projection(model, [&](const std::string& path, auto& p) {
     using Adapter = std::remove_cvref_t<decltype(p.adapter)>;
     Adapter fresh;
-    if (config.matches(path)) {
-      LowRankOptions options = config.options_of(path);
+    if (config.matches(called(path))) {
+      LowRankOptions options = config.options_of(called(path));
       options.targets.clear();
       fresh = Adapter(device, p.in(), p.out(), path, options);
       if (p.adapter.present()) fresh.full_in = p.adapter.full_in, fresh.origin = std::move(p.adapter.origin);
@@ -176,13 +226,13 @@ void load_adapter(Model& model, const std::string& directory) {
   });
   model.run.arena.bind(device, [&](auto&& f) { for_each_parameter(model, [&](const auto&, auto& p) { f(p); }); });
   initialise(model, model.run.step.seed);
+  std::size_t next = 0;
+  for_each_trained(model, [&](const std::string&, auto& map) {
+    for (auto* p : {&map.weight, &map.bias}) device.upload(p->value.data, kept[next].data(), p->size()), ++next;
+  });
   for_each_parameter(model, [&](const std::string& path, auto& p) {
-    using T = std::remove_cvref_t<decltype(*p.value.data)>;
-    using Read = std::conditional_t<std::is_same_v<T, float>, float, double>;
-    std::vector<Read> numbers(static_cast<std::size_t>(p.size()));
-    file.read_numbers(std::string(detail::kPeftPrefix) + path, std::span(numbers));
-    const std::vector<T> values(numbers.begin(), numbers.end());
-    device.upload(p.value.data, values.data(), p.size());
+    const std::string name = stored(path);
+    if (file.find(name) != nullptr) detail::read_parameter(device, file, name, p);
   });
 }
 

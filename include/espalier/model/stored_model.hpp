@@ -28,6 +28,9 @@ constexpr std::string_view name_of(Layout l) {
 ///   json::Value write(config, object, dtype)    to config.json, starting from the object it was read from
 ///   tensors(config, f)                  f(name, shape in the file) for every tensor, before any memory is taken
 ///   bool leftover(name)                 tensors that old files carry and nobody reads
+///   bool fresh(name)                    optional: a new head, which starts at random when no file has it
+///   std::string older(name)             optional: how old files spell a name
+///   std::string adapter_path(path)      optional: what PEFT calls a map of that name
 ///   bool sayable(config, cut)           whether a configuration can say these widths, if they are the same in all layers
 ///   void narrow(config, cut, layout)    the configuration of what is written; may widen the cut, refuses what no
 ///                                       configuration can say

@@ -6,6 +6,7 @@
 #include <espalier/core/workspace.hpp>
 #include <espalier/io/safetensors_write.hpp>
 #include <espalier/model/cut.hpp>
+#include <espalier/model/stored_model.hpp>
 #include <map>
 #include <span>
 #include <string>
@@ -30,6 +31,10 @@ class TensorWriter {
   TensorWriter(Model& model, std::map<const void*, TensorCut> cuts, bool merge, DtypeOfName&& dtype)
       : device_(&model.device()), workspace_(&model.run.workspace), merge_(merge), cuts_(std::move(cuts)),
         masks_(output_masks(model)) {
+    std::map<std::string, std::vector<Index>> folded;  // what files hold with more sides than two
+    StoredModel<typename Model::Config>::tensors(model.config, [&](const std::string& name, const std::vector<Index>& shape) {
+      if (shape.size() > 2) folded[name] = shape;
+    });
     std::map<std::string, const Projection*> projections;
     for_each_projection(model, [&](const std::string& path, auto& p) {
       projections[path + ".weight"] = projections[path + ".bias"] = &p;
@@ -43,8 +48,18 @@ class TensorWriter {
       if constexpr (rank_of<T> == 2) shape.push_back(cut == nullptr ? tensor.shape(1) : cut->columns.size(tensor.shape(1)));
       if (flipped(entry, shape.size())) std::swap(shape[0], shape[1]);
       for (const Index extent : shape) require(extent > 0, "{} would be written empty; keep at least one unit of it", name);
+      if (const auto more = folded.find(name); more != folded.end()) shape = more->second;
       specs_.push_back({name, dtype(name), shape});
       entries_.emplace(name, entry);
+    });
+    for_each_trained(model, [&](const std::string& path, auto& map) {
+      using P = std::remove_cvref_t<decltype(map.weight)>;
+      const auto add = [&](const std::string& name, const P& p, std::vector<Index> shape) {
+        specs_.push_back({name, dtype(name), std::move(shape)});
+        entries_.emplace(name, Entry{&p, &TensorWriter::emit_parameter<P>, nullptr});
+      };
+      add(path + ".weight", map.weight, {map.weight.rows, map.weight.cols});
+      add(path + ".bias", map.bias, {map.bias.cols});
     });
   }
 
@@ -115,6 +130,16 @@ class TensorWriter {
   Removed removed_from(const Entry& entry, Index columns) const {
     if (entry.projection == nullptr || !entry.projection->weight_mask) return {};
     return {entry.projection->weight_mask.words(*device_), columns};
+  }
+
+  /// What is trained as a whole goes out as it is.
+  template <class P>
+  void emit_parameter(const Entry& entry, const TensorInfo& info, Sink& sink) const {
+    const auto& p = *static_cast<const P*>(entry.tensor);
+    std::vector<A> numbers(static_cast<std::size_t>(p.size()));
+    device_->download(p.value.data, numbers.data(), p.size());
+    if (info.dtype == Dtype::f16) check_range(info.name, numbers);
+    sink.write_numbers(std::span<const A>(numbers), info.dtype);
   }
 
   /// Whether a file holds the columns of this tensor as rows.

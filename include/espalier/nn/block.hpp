@@ -2,6 +2,7 @@
 #pragma once
 #include <espalier/nn/attention.hpp>
 #include <espalier/nn/feed_forward.hpp>
+#include <espalier/nn/recompute.hpp>
 #include <utility>
 
 namespace espalier::inline v0 {
@@ -64,21 +65,14 @@ class PreNormBlock {
     pass.device.for_each(dx.size(), kernel::Accumulate<T>{da.data, dx.data});
   }
 
-  /// Forward that keeps nothing but its input.                                                      Chen et al. 2016
+  /// Forward that keeps nothing but its input, and backward after it.
   View<T, 2> forward_briefly(Pass<Device>& pass, View<const T, 2> x, Activations& act,
                              const Context& context) const {
-    auto y = pass.matrix(x.rows(), x.cols());
-    auto scratch = pass.scratch();
-    const auto inner = forward(scratch, x, act, context);
-    pass.device.for_each(y.size(), kernel::Copy<T, T>{inner.data, y.data});
-    return y;
+    return espalier::forward_briefly(*this, pass, x, act, context);
   }
-  /// Backward after forward_briefly: the block runs forward once more.
   void backward_briefly(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx,
                         const Context& context) {
-    auto scratch = pass.scratch();
-    forward(scratch, act.x, act, context);
-    backward(scratch, dy, act, dx, context);
+    espalier::backward_briefly(*this, pass, dy, act, dx, context);
   }
 
   template <class Self, class F>

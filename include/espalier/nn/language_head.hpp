@@ -12,12 +12,13 @@ inline Index logit_rows(Index vocab, Index tokens) {
   return std::min(tokens, std::clamp<Index>((Index{1} << 22) / vocab, 8, 256));
 }
 
-/// total += weight Σ_i −log softmax(h_i Wᵀ)[target_i];  dh_i = dloss/dh_i unless dh has no data.
+/// total += weight Σ_i −log softmax(h_i Wᵀ + b)[target_i];  dh_i = dloss/dh_i unless dh has no data; no b: zero.
 /// Works on a few rows at a time: (tokens, vocab) never exists in full.
 template <Backend Device>
 void language_loss(Pass<Device>& pass, View<const typename Device::Activation, 2> h,
                    View<const typename Device::Weight, 2> w, const int* targets, typename Device::Accumulate weight,
-                   typename Device::Accumulate* total, View<typename Device::Activation, 2> dh) {
+                   typename Device::Accumulate* total, View<typename Device::Activation, 2> dh,
+                   View<const typename Device::Accumulate, 1> bias = {}) {
   using T = typename Device::Activation;
   using A = typename Device::Accumulate;
   auto scratch = pass.scratch();
@@ -28,6 +29,7 @@ void language_loss(Pass<Device>& pass, View<const typename Device::Activation, 2
     const Index n = std::min(step, h.rows() - i);
     const auto some = logits.rows(0, n);
     pass.device.gemm(A(1), h.rows(i, n), w.t(), A(0), some);
+    if (bias) pass.device.for_each_row(n, kernel::AddBias<T, A>{bias, some});
     pass.device.for_each_row(
         n, kernel::CrossEntropy<T, A>{some, targets + i, weight, espalier::vector(losses.data + i, n)});
     if (dh) pass.device.gemm(A(1), View<const T, 2>(some), w, A(0), dh.rows(i, n));

@@ -15,6 +15,15 @@ constexpr std::string_view name_of(ActivationFunction f) {
                                          : "gelu_new";
 }
 
+/// f(the functor of that name)
+template <class F>
+void with_function(ActivationFunction name, F&& f) {
+  if (name == ActivationFunction::relu) return f(kernel::Relu{});
+  if (name == ActivationFunction::silu) return f(kernel::Silu{});
+  if (name == ActivationFunction::gelu) return f(kernel::Gelu{});
+  f(kernel::GeluTanh{});
+}
+
 /// y = down( f(up(x)) ∘ M ),  M one bit a channel.                                       Vaswani et al. 2017, section 3.3
 ///
 /// Names says what checkpoints call the two maps: up, down.
@@ -40,7 +49,7 @@ class Mlp {
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
     const auto u = up.forward(pass, x, act.up, units.outputs(1));
     auto h = pass.matrix(x.rows(), units.units());
-    with_function([&](auto f) {
+    with_function(function_, [&](auto f) {
       pass.device.for_each_row(h.rows(), kernel::Activate<decltype(f), T, A>{u, units.forward(), h});
     });
     return down.forward(pass, h, act.down);
@@ -51,7 +60,7 @@ class Mlp {
     auto dh = scratch.zeros(act.up.y.rows(), act.up.y.cols());
     down.backward(scratch, dy, act.down, dh);
     auto du = scratch.matrix(dh.rows(), dh.cols());
-    with_function([&](auto f) {
+    with_function(function_, [&](auto f) {
       pass.device.for_each_row(
           dh.rows(), kernel::ActivateBackward<decltype(f), T, A>{act.up.y, dh, units.backward(), du});
     });
@@ -76,14 +85,6 @@ class Mlp {
   UnitMask<Device> units;  // channels
 
  private:
-  template <class F>
-  void with_function(F&& f) const {
-    if (function_ == ActivationFunction::relu) return f(kernel::Relu{});
-    if (function_ == ActivationFunction::silu) return f(kernel::Silu{});
-    if (function_ == ActivationFunction::gelu) return f(kernel::Gelu{});
-    f(kernel::GeluTanh{});
-  }
-
   ActivationFunction function_ = ActivationFunction::gelu;
 };
 

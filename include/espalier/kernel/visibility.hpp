@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/core/view.hpp>
+
+namespace espalier::inline v0::kernel {
+
+/// Heads side by side in a row; query head h reads key-value head h / (heads / groups).
+struct HeadLayout {
+  Index batch, seq, heads, groups, width;  // width = head_dim
+  ESPALIER_FN Index queries_per_group() const { return heads / groups; }
+
+  /// A team works on `lanes` neighbouring positions side by side and meets the others in blocks, so that its scratch
+  /// is a few tiles whatever the length of a sequence.
+  static constexpr Index lanes = 32, block = 64;
+  ESPALIER_FN Index tiles() const { return (seq + lanes - 1) / lanes; }
+  /// Part h of `count` rows from `first`.
+  template <class T>
+  ESPALIER_FN View<T, 2> part(View<T, 2> x, Index first, Index count, Index h) const {
+    return x.rows(first, count).cols(h * width, width);
+  }
+};
+
+/// Row by row through a tile whose lane l is at position `lane_at + l`: f(number, lane) where visible, 0 elsewhere.
+struct CausalTile {
+  Index rows, row_at, lane_at;
+  bool rows_are_keys;
+
+  /// The first lane (query) that sees key i.
+  ESPALIER_FN Index from(Index i) const { return row_at + i > lane_at ? row_at + i - lane_at : 0; }
+
+  template <class Team, class A, class F>
+  ESPALIER_FN void each(Team& team, View<A, 2> x, F f) const {
+    constexpr Index lanes = HeadLayout::lanes;
+    for (Index i = 0; i < rows; ++i) {
+      A* const xi = x.row(i);
+      // Keys are seen by lanes (queries) at their position or later; queries see lanes (keys) up to their own.
+      const Index at = row_at + i - lane_at;
+      const Index from = rows_are_keys ? (at < 0 ? 0 : at) : 0;
+      const Index to = rows_are_keys || at >= lanes - 1 ? lanes : at + 1;
+      if (from == 0 && to == lanes) {
+        team.each(lanes, [&](Index l) { xi[l] = f(i, xi[l], l); });
+      } else {
+        team.each(from, [&](Index l) { xi[l] = A(0); });
+        team.each(to - from, [&](Index l) { xi[from + l] = f(i, xi[from + l], from + l); });
+        team.each(lanes - to, [&](Index l) { xi[to + l] = A(0); });
+      }
+    }
+  }
+  /// Zeros where a query does not see a key.
+  template <class Team, class A>
+  ESPALIER_FN void blank(Team& team, View<A, 2> x) const {
+    constexpr Index lanes = HeadLayout::lanes;
+    for (Index i = 0; row_at + i < lane_at + lanes && i < rows; ++i)
+      team.each(lanes - 1 - i, [&](Index l) { x.row(i)[i + 1 + l] = A(0); });
+  }
+};
+
+/// A query sees the keys up to its own position.
+struct Causal {
+  static constexpr bool hides = false;
+  /// The keys that queries before `last` look at, [begin, end); the first of them is seen by all.
+  ESPALIER_FN Index begin(Index, Index) const { return 0; }
+  ESPALIER_FN Index end(Index, Index, Index last) const { return last; }
+  ESPALIER_FN CausalTile keys(Index, Index, Index count, Index s0, Index t0) const { return {count, s0, t0, true}; }
+  /// Who looks at the keys from s0.
+  ESPALIER_FN Index first_query(Index s0) const { return s0; }
+  ESPALIER_FN CausalTile queries(Index count, Index t0, Index s0) const { return {count, t0, s0, false}; }
+  ESPALIER_FN bool seen(Index, Index, Index) const { return true; }
+};
+
+/// As CausalTile, where a key is seen by every query or by none.
+struct PaddingTile {
+  Index rows;
+  const int* visible;  // (rows) of keys; null: all
+
+  ESPALIER_FN Index from(Index i) const { return visible == nullptr || visible[i] != 0 ? 0 : HeadLayout::lanes; }
+
+  template <class Team, class A, class F>
+  ESPALIER_FN void each(Team& team, View<A, 2> x, F f) const {
+    for (Index i = 0; i < rows; ++i) {
+      A* const xi = x.row(i);
+      if (from(i) == 0) {
+        team.each(HeadLayout::lanes, [&](Index l) { xi[l] = f(i, xi[l], l); });
+      } else {
+        team.each(HeadLayout::lanes, [&](Index l) { xi[l] = A(0); });
+      }
+    }
+  }
+  template <class Team, class A>
+  ESPALIER_FN void blank(Team&, View<A, 2>) const {}
+};
+
+/// A query sees every key that is no padding, in both directions. A sequence may be all padding: nobody sees anything.
+struct Padding {
+  const int* visible = nullptr;  // (tokens)  0: padding; null: there is none
+
+  static constexpr bool hides = true;
+  ESPALIER_FN bool seen(Index b, Index seq, Index s) const { return visible == nullptr || visible[b * seq + s] != 0; }
+  ESPALIER_FN Index begin(Index b, Index seq) const {
+    Index s = 0;
+    while (s < seq && !seen(b, seq, s)) ++s;
+    return s;
+  }
+  ESPALIER_FN Index end(Index b, Index seq, Index) const {
+    Index s = seq;
+    while (s > 0 && !seen(b, seq, s - 1)) --s;
+    return s;
+  }
+  ESPALIER_FN PaddingTile keys(Index b, Index seq, Index count, Index s0, Index) const {
+    return {count, visible == nullptr ? nullptr : visible + b * seq + s0};
+  }
+  ESPALIER_FN Index first_query(Index) const { return 0; }
+  /// Keys are lanes here, each on its own: what has been computed of those that nobody sees is dropped in the end.
+  ESPALIER_FN PaddingTile queries(Index count, Index, Index) const { return {count, nullptr}; }
+};
+
+}  // namespace espalier::inline v0::kernel

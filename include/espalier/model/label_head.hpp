@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <espalier/core/text_batch.hpp>
+#include <espalier/kernel/label_loss.hpp>
+#include <espalier/kernel/loss.hpp>
+#include <espalier/kernel/tanh.hpp>
+#include <espalier/nn/linear.hpp>
+#include <espalier/nn/trained_linear.hpp>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace espalier::inline v0 {
+
+/// What is asked of a sequence or an image, as `problem_type` has it.
+enum class Problem {
+  automatic,       ///< regression for a single label, else one_label
+  regression,      ///< numbers: mean squared error
+  one_label,       ///< one class of several: cross-entropy
+  several_labels,  ///< each may hold or not: binary cross-entropy
+};
+
+struct LabelOptions {
+  Index count = 2;
+  Problem problem = Problem::automatic;
+
+  Problem kind() const { return problem != Problem::automatic ? problem : count == 1 ? Problem::regression : Problem::one_label; }
+};
+
+/// logits = out( tanh(first(x)) ): BERT's pooler and classifier, RoBERTa's classifier. Names says what checkpoints call
+/// the two maps: first, out.
+template <Backend Device, class First, class Names>
+struct PooledClassifier {
+  using T = typename Device::Activation;
+  using A = typename Device::Accumulate;
+  struct Activations {
+    typename First::Activations first;
+    View<const T, 2> pooled;  // (batch, hidden)
+    typename TrainedLinear<Device>::Activations out;
+  };
+
+  View<A, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
+    const auto u = first.forward(pass, x, act.first);
+    using U = std::remove_pointer_t<decltype(u.data)>;
+    auto pooled = pass.matrix(u.rows(), u.cols());
+    pass.device.for_each(u.size(), kernel::Tanh<U, T, A>{u.data, pooled.data});
+    act.pooled = pooled;
+    return out.forward(pass, pooled, act.out);
+  }
+  void backward(Pass<Device>& pass, View<const A, 2> dlogits, const Activations& act, View<T, 2> dx) {
+    auto scratch = pass.scratch();
+    auto dpooled = scratch.zeros(act.pooled.rows(), act.pooled.cols());
+    out.backward(scratch, dlogits, act.out, dpooled);
+    using U = std::remove_pointer_t<decltype(first.forward(pass, act.pooled, std::declval<typename First::Activations&>()).data)>;
+    auto du = scratch.template matrix<U>(dpooled.rows(), dpooled.cols());
+    pass.device.for_each(du.size(), kernel::TanhBackward<U, T, A>{act.pooled.data, dpooled.data, du.data});
+    first.backward(scratch, du, act.first, dx);
+  }
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    f(Names::first, self.first);
+    f(Names::out, self.out);
+  }
+
+  First first;
+  TrainedLinear<Device> out;
+};
+
+/// A classifier of whole sequences on what became of the first token of each, and its loss. The classifier is trained.
+template <Backend Device, class Classifier>
+class LabelHead {
+ public:
+  using T = typename Device::Activation;
+  using A = typename Device::Accumulate;
+  /// Labels on the device: classes or values, as the problem asks.
+  struct Wanted {
+    const int* classes = nullptr;  // (batch)
+    View<const A, 2> values;       // (batch, labels)
+  };
+
+  LabelHead(Classifier c, const LabelOptions& o) : classifier(std::move(c)), options(o) {}
+
+  Wanted upload(Pass<Device>& pass, const Labels& labels) {
+    const Index batch = pass.shape.batch;
+    Wanted wanted;
+    if (options.kind() == Problem::one_label) {
+      require(Index(labels.classes.size()) == batch && labels.values.empty(),
+              "batch: {} classes and {} values for {} sequences; expected a class each", labels.classes.size(),
+              labels.values.size(), batch);
+      for (const int c : labels.classes)
+        require(c == kIgnore || (c >= 0 && c < options.count), "batch: class {} is neither -100 nor one of {}", c, options.count);
+      auto classes = pass.template vector<int>(batch);
+      pass.device.upload(classes.data, labels.classes.data(), batch);
+      wanted.classes = classes.data;
+    } else {
+      require(Index(labels.values.size()) == batch * options.count && labels.classes.empty(),
+              "batch: {} values and {} classes for {} sequences; expected {} values each", labels.values.size(),
+              labels.classes.size(), batch, options.count);
+      values_.assign(labels.values.begin(), labels.values.end());
+      auto values = pass.template matrix<A>(batch, options.count);
+      pass.device.upload(values.data, values_.data(), values.size());
+      wanted.values = values;
+    }
+    return wanted;
+  }
+
+  /// total += loss. learn: gradients are added to the classifier's, and to dh unless it has no data.
+  template <class Stem>
+  void loss(Pass<Device>& pass, const Stem&, View<const T, 2> h, const Wanted& wanted, A weight, A* total, View<T, 2> dh,
+            bool learn) {
+    const auto x = classifier.forward(pass, firsts(pass, h), act_);
+    auto losses = pass.template vector<A>(x.rows());
+    if (options.kind() == Problem::one_label) {
+      pass.device.for_each_row(x.rows(), kernel::CrossEntropy<A, A>{x, wanted.classes, weight, losses});
+    } else if (options.kind() == Problem::regression) {
+      pass.device.for_each_row(x.rows(), kernel::SquaredError<A>{x, wanted.values, weight, losses});
+    } else {
+      pass.device.for_each_row(x.rows(), kernel::BinaryCrossEntropy<A>{x, wanted.values, weight, losses});
+    }
+    pass.device.for_each_row(1, kernel::SumInto<A>{losses, total});
+    if (learn) classifier.backward(pass, x, act_, dh ? firsts(pass, dh) : dh);
+  }
+  /// (batch, labels), on the host.
+  template <class Stem>
+  std::vector<A> logits(Pass<Device>& pass, const Stem&, View<const T, 2> h) {
+    const auto x = classifier.forward(pass, firsts(pass, h), act_);
+    std::vector<A> out(std::size_t(x.size()));
+    pass.device.download(x.data, out.data(), x.size());
+    return out;
+  }
+
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    f("", self.classifier);
+  }
+
+  Classifier classifier;
+  LabelOptions options;
+
+ private:
+  /// The row of the first token of every sequence: a view.
+  template <class U>
+  static View<U, 2> firsts(const Pass<Device>& pass, View<U, 2> h) {
+    return {h.data, {pass.shape.batch, h.cols()}, {pass.shape.seq * h.stride[0], h.stride[1]}};
+  }
+
+  typename Classifier::Activations act_{};
+  std::vector<A> values_;
+};
+
+}  // namespace espalier::inline v0

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+// BERT and RoBERTa from and to Hugging Face directories: what transformers and peft compute, and the laws of masks and files.
+#include <doctest/doctest.h>
+#include <espalier/io/json_file.hpp>
+#include <filesystem>
+
+#include "compiled_bert.hpp"
+#include "golden.hpp"
+#include "temporary_directory.hpp"
+
+namespace esp = espalier;
+using namespace esp::test;
+namespace json = esp::json;
+
+namespace {
+
+template <template <class> class Model, class T>
+void expect_golden(const TextGolden& golden, double bound, double gradient_bound) {
+  CAPTURE(golden.directory);
+  const std::string bits = sizeof(T) == 8 ? "64" : "";
+  esp::Cpu<T> device;
+  auto model = esp::load<Model<T>>(device, golden.directory, {.rank = 1});
+  CHECK(relative_gap(model.logits(golden.batch()), golden.numbers("logits" + bits)) < bound);
+  CHECK(double(model.evaluate(golden.batch())) == doctest::Approx(golden.numbers("loss" + bits)[0]).epsilon(bound));
+  esp::load_adapter(model, golden.directory + "/adapter");
+  CHECK(relative_gap(model.logits(golden.batch()), golden.numbers("logits_adapter" + bits)) < bound);
+  CHECK(double(model.loss(golden.batch())) == doctest::Approx(golden.numbers("loss_adapter" + bits)[0]).epsilon(bound));
+  std::size_t gradients = 0;
+  esp::for_each_parameter(model, [&](const std::string& path, auto& p) {
+    CAPTURE(path);
+    const std::vector<T> grad(p.grad.data, p.grad.data + p.size());
+    const auto want = golden.numbers("grad.base_model.model." + path);
+    double most = 0;
+    for (double x : want) most = std::max(most, std::abs(x));
+    if (most < 1e-12) {  // a key's bias, say: nothing depends on it
+      for (T x : grad) CHECK(std::abs(x) < 1e-6);
+    } else {
+      CHECK(relative_gap(grad, want) < gradient_bound);
+    }
+    ++gradients;
+  });
+  CHECK(gradients == esp::SafetensorsFile(golden.directory + "/adapter/adapter_model.safetensors").tensors().size());
+}
+
+/// Masks other units in each layer.
+template <class M>
+void mask_some(M& model) {
+  model.groups([&](auto group) {
+    std::vector<std::uint8_t> alive(std::size_t(group.units()), 1);
+    if (group.kind == "heads") alive[std::size_t(group.layer) % alive.size()] = 0;
+    if (group.kind == "channels")
+      for (std::size_t u = std::size_t(group.layer); u < alive.size(); u += 4 - std::size_t(group.layer)) alive[u] = 0;
+    group.mask->set(model.device(), alive);
+  });
+}
+
+void same_bytes(const esp::SafetensorsFile& before, const std::string& old, const esp::SafetensorsFile& after, const std::string& name) {
+  CAPTURE(name);
+  REQUIRE(before.contains(old));
+  const auto &a = before.info(old), &b = after.info(name);
+  CHECK((a.shape == b.shape && a.dtype == b.dtype));
+  std::vector<std::byte> x(a.bytes), y(b.bytes);
+  before.read(a, x), after.read(b, y);
+  CHECK(x == y);
+}
+
+template <template <class> class Model>
+void round_trip(const char* name) {
+  CAPTURE(name);
+  const TextGolden golden(name);
+  const TemporaryDirectory folder;
+  esp::Cpu<double> device;
+  auto model = esp::load<Model<double>>(device, golden.directory);
+  const auto report = esp::save(model, folder / "out");
+  CHECK(report.layout == esp::Layout::uniform);
+  CHECK_FALSE(report.pruned);
+  const esp::SafetensorsFile before(golden.directory + "/model.safetensors"), after((folder / "out") + "/model.safetensors");
+  std::size_t leftovers = 0;
+  for (const auto& t : before.tensors()) leftovers += t.name.ends_with("position_ids");
+  CHECK(after.tensors().size() == before.tensors().size() - leftovers);
+  for (const auto& t : after.tensors()) {
+    std::string old = t.name;
+    if (!before.contains(old)) {  // the old spelling
+      if (old.starts_with("bert.")) old = old.substr(5);
+      if (!before.contains(old) && old.ends_with("LayerNorm.weight")) old = old.substr(0, old.size() - 6) + "gamma";
+      if (!before.contains(old) && old.ends_with("LayerNorm.bias")) old = old.substr(0, old.size() - 4) + "beta";
+    }
+    same_bytes(before, old, after, t.name);
+  }
+  auto changed = json::read_file((folder / "out") + "/config.json"), was = json::read_file(golden.directory + "/config.json");
+  for (const auto& [key, value] : was.members())
+    if (key != "dtype") CHECK(changed.at(key) == value);
+
+  esp::load_adapter(model, golden.directory + "/adapter");
+  esp::save_adapter(model, folder / "adapter", {.dtype = esp::Dtype::f32});
+  const esp::SafetensorsFile peft(golden.directory + "/adapter/adapter_model.safetensors"),
+      ours((folder / "adapter") + "/adapter_model.safetensors");
+  CHECK(peft.tensors().size() == ours.tensors().size());
+  for (const auto& t : peft.tensors()) same_bytes(peft, t.name, ours, t.name);
+  const auto settings = json::read_file((folder / "adapter") + "/adapter_config.json");
+  CHECK(settings.at("task_type") == json::read_file(golden.directory + "/adapter/adapter_config.json").at("task_type"));
+}
+
+template <template <class> class Model>
+void refuse(const std::string& directory, esp::Errc code, const std::string& words) {
+  esp::Cpu<double> device;
+  CAPTURE(words);
+  try {
+    esp::load<Model<double>>(device, directory);
+    FAIL_CHECK("nothing was refused");
+  } catch (const esp::Error& e) {
+    INFO(e.what());
+    CHECK(e.code() == code);
+    CHECK(std::string(e.what()).find(words) != std::string::npos);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("logits and loss are transformers'; with adapter and head, logits, loss and gradients are peft's") {
+  for (const char* name : {"bert-classes", "bert-regression", "bert-several"}) {
+    expect_golden<BertClasses, double>(TextGolden(name), 1e-12, 1e-10);
+    expect_golden<BertClasses, float>(TextGolden(name), 1e-5, 1e-4);
+  }
+  expect_golden<BertMasked, double>(TextGolden("bert-masked"), 1e-12, 1e-10);
+  expect_golden<RobertaClasses, double>(TextGolden("roberta-classes"), 1e-12, 1e-10);
+  expect_golden<RobertaMasked, double>(TextGolden("roberta-masked"), 1e-12, 1e-10);
+}
+
+TEST_CASE("load and save leave every byte of the tensors as it was, and an adapter goes out as peft wrote it, head and all") {
+  round_trip<BertClasses>("bert-classes");
+  round_trip<BertClasses>("bert-regression");
+  round_trip<BertMasked>("bert-masked");
+  round_trip<RobertaClasses>("roberta-classes");
+  round_trip<RobertaMasked>("roberta-masked");
+}
+
+TEST_CASE("masked == merged == compacted == what a padded file says") {
+  const TextGolden golden("bert-classes");
+  const TemporaryDirectory folder;
+  esp::Cpu<double> device;
+  auto model = esp::load<BertClasses<double>>(device, golden.directory, {.rank = 1});
+  esp::load_adapter(model, golden.directory + "/adapter");
+  const auto whole = model.logits(golden.batch());
+  mask_some(model);
+  const auto masked = model.logits(golden.batch());
+  CHECK(relative_gap(masked, whole) > 1e-2);
+  CHECK_THROWS_WITH_AS(esp::save(model, folder / "uniform", {.layout = esp::Layout::uniform}), doctest::Contains("layers of one shape"), esp::Error);
+  const auto report = esp::save(model, folder / "padded", {.dtype = esp::Dtype::f64});
+  CHECK(report.layout == esp::Layout::padded);
+  CHECK(report.heads == 3);
+  CHECK(report.pruned);
+  auto padded = esp::load<BertClasses<double>>(device, folder / "padded");
+  CHECK(relative_gap(padded.logits(golden.batch()), masked) < 1e-12);
+
+  esp::compact(model);
+  CHECK(relative_gap(model.logits(golden.batch()), masked) < 1e-12);
+  esp::save(model, folder / "compacted", {.dtype = esp::Dtype::f64});
+  auto again = esp::load<BertClasses<double>>(device, folder / "compacted");
+  CHECK(relative_gap(again.logits(golden.batch()), masked) < 1e-12);
+  const double before = model.loss(golden.batch());
+  esp::merge(model);
+  CHECK(relative_gap(model.logits(golden.batch()), masked) < 1e-12);
+  CHECK(double(model.evaluate(golden.batch())) == doctest::Approx(before).epsilon(1e-12));
+}
+
+TEST_CASE("a new head starts at random for as many labels as asked, and goes out under stock names") {
+  const TextGolden golden("bert-masked");  // a checkpoint of another task, without a pooler
+  refuse<BertClasses>(golden.directory, esp::Errc::bad_input, "bert.pooler.dense.weight is missing");
+
+  const TemporaryDirectory folder;
+  esp::Cpu<double> device;
+  auto roberta = esp::load<RobertaClasses<double>>(device, golden_directory("roberta-masked"), {.rank = 2}, 5, {.count = 4});
+  std::vector<double> weight(4 * 12);
+  device.download(roberta.head.classifier.out.weight.value.data, weight.data(), 48);
+  double squares = 0;
+  for (double w : weight) squares += w * w;
+  CHECK(std::sqrt(squares / 48) == doctest::Approx(0.05).epsilon(0.3));  // initializer_range
+  const TextGolden text("roberta-classes");
+  const std::vector<int> classes{3, -100, 0};
+  const esp::TextBatch batch{.tokens = text.tokens, .visible = text.visible, .labels = {.classes = classes}, .shape = text.shape};
+  CHECK(double(roberta.loss(batch)) == doctest::Approx(std::log(4.0)).epsilon(0.2));
+  esp::save(roberta, folder / "out", {.dtype = esp::Dtype::f64});
+  const auto config = json::read_file((folder / "out") + "/config.json");
+  CHECK(config.at("id2label").size() == 4);
+  CHECK(config.at("label2id").at("LABEL_3") == json::Value(3));
+  CHECK(config.at("architectures") == json::Value(json::Value::Array{json::Value("RobertaForSequenceClassification")}));
+  auto again = esp::load<RobertaClasses<double>>(device, folder / "out");
+  CHECK(relative_gap(again.logits(batch), roberta.logits(batch)) < 1e-14);
+  CHECK_THROWS_WITH_AS((esp::load<RobertaClasses<double>>(device, folder / "out", {}, 0, {.count = 3})),
+                       doctest::Contains("classifier.out_proj.weight has shape [4, 12]"), esp::Error);
+}
+
+TEST_CASE("what is not supported, or does not fit, is refused by name") {
+  const TemporaryDirectory folder;
+  const auto with = [&](const char* name, const std::string& key, json::Value value) {
+    const std::string path = folder / (name + key);
+    std::filesystem::copy(golden_directory(name), path, std::filesystem::copy_options::recursive);
+    auto config = json::read_file(path + "/config.json");
+    config.set(key, std::move(value));
+    json::write_file(path + "/config.json", config);
+    return path;
+  };
+  const auto bert = [&](const std::string& key, json::Value value, esp::Errc code, const std::string& words) {
+    refuse<BertClasses>(with("bert-classes", key, std::move(value)), code, words);
+  };
+  bert("model_type", "roberta", esp::Errc::unsupported, "roberta");
+  bert("position_embedding_type", "relative_key_query", esp::Errc::unsupported, "position_embedding_type is");
+  bert("is_decoder", true, esp::Errc::unsupported, "is_decoder");
+  bert("add_cross_attention", true, esp::Errc::unsupported, "add_cross_attention");
+  bert("pruned_heads", json::Value::object({{"0", json::Value::Array{json::Value(1)}}}), esp::Errc::unsupported, "pruned_heads");
+  bert("hidden_act", "mish", esp::Errc::unsupported, "mish");
+  bert("problem_type", "ranking", esp::Errc::unsupported, "ranking");
+  bert("num_attention_heads", 5, esp::Errc::bad_input, "no multiple of num_attention_heads");
+  bert("hidden_size", 9, esp::Errc::bad_input, "has shape");
+  bert("type_vocab_size", 3, esp::Errc::bad_input, "token_type_embeddings");
+  bert("max_position_embeddings", 17, esp::Errc::bad_input, "position_embeddings");
+  bert("intermediate_size", 19, esp::Errc::bad_input, "intermediate.dense.weight");
+  bert("num_hidden_layers", 3, esp::Errc::bad_input, "bert.encoder.layer.2.attention.self.query.weight is missing");
+  bert("pad_token_id", 40, esp::Errc::bad_input, "pad_token_id");
+  bert("id2label", json::Value::object(), esp::Errc::bad_input, "id2label has 0 labels");
+  refuse<BertMasked>(with("bert-masked", "tie_word_embeddings", false), esp::Errc::unsupported, "tie_word_embeddings");
+  refuse<RobertaClasses>(golden_directory("bert-classes"), esp::Errc::unsupported, "roberta is");
+}
+
+TEST_CASE("a batch that does not fit is refused before anything is read beyond its end") {
+  const TextGolden golden("roberta-classes");
+  esp::Cpu<double> device;
+  auto model = esp::load<RobertaClasses<double>>(device, golden.directory);
+  const auto refused = [&](const esp::TextBatch& batch, const char* words) {
+    CHECK_THROWS_WITH_AS(model.loss(batch), doctest::Contains(words), esp::Error);
+  };
+  auto batch = golden.batch();
+  const std::vector<int> wrong(27, 40), two(27, 2), long_text(11, 5), one{0}, classes{0, 3, 1};
+  const std::vector<double> values{1, 2, 3};
+  batch.tokens = wrong, refused(batch, "there is 40 among tokens, expected 0 to 39");
+  batch = golden.batch(), batch.segments = two, refused(batch, "among segments");
+  batch = golden.batch(), batch.visible = two, refused(batch, "attention mask");
+  batch = golden.batch(), batch.visible = one, refused(batch, "1 bits of the attention mask, expected 3 x 9");
+  batch = golden.batch(), batch.labels = {.classes = one}, refused(batch, "expected a class each");
+  batch = golden.batch(), batch.labels = {.classes = classes}, refused(batch, "class 3 is neither -100 nor one of 3");
+  batch = golden.batch(), batch.labels = {.values = values}, refused(batch, "expected a class each");
+  // Twelve positions, of which RoBERTa leaves two: ten tokens fit, eleven do not.
+  CHECK_THROWS_WITH_AS(model.logits({.tokens = long_text, .shape = {1, 11}}), doctest::Contains("this model has 12"), esp::Error);
+  CHECK_NOTHROW(model.logits({.tokens = std::span(long_text).first(10), .shape = {1, 10}}));
+}

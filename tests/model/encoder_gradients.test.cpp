@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// Gradients of whole encoders by complex step on the loss, with and without adapters, padding and unit masks; and a model
+// that learns and is pruned in a loop written by hand.
+#include <doctest/doctest.h>
+#include <espalier/adapter/frozen.hpp>
+#include <espalier/adapter/low_rank.hpp>
+#include <espalier/model/bert.hpp>
+#include <espalier/prune/compact.hpp>
+#include <espalier/prune/importance/taylor.hpp>
+#include <espalier/prune/pruner.hpp>
+#include <espalier/train/adamw.hpp>
+
+#include "gradients.hpp"
+
+using namespace espalier;
+using namespace espalier::test;
+
+namespace {
+
+constexpr Shape kShape{3, 5};
+const std::vector<int> kTokens{5, 3, 8, 0, 0, 7, 7, 2, 4, 6, 1, 2, 0, 0, 0}, kVisible{1, 1, 1, 0, 0, 1, 0, 1, 1, 1, 0, 0, 0, 0, 0},
+    kSegments{0, 0, 1, 1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 1, 1};
+
+BertConfig sizes() {
+  BertConfig c;
+  c.vocab = 9, c.hidden = 6, c.layers = 2, c.heads = c.groups = 3, c.head_dim = 2, c.feed_forward = 7;
+  c.max_positions = 6, c.eps = 1e-3;
+  return c;
+}
+
+/// A model of that family with its numbers drawn, and some units masked.
+template <class Device, template <class> class Adapter, class Family>
+struct Drawn {
+  using Model = EncoderModel<Device, Adapter, Family>;
+  Device device;
+  Model model;
+  static auto options() {
+    typename Model::AdapterOptions o{};
+    if constexpr (requires { o.rank; }) o.rank = 2;
+    return o;
+  }
+  Drawn(const BertConfig& c, bool mask) : model(device, {c}, options()) {
+    randomise(model, 3);
+    if (mask)
+      model.groups([&](auto group) {
+        std::vector<std::uint8_t> alive(std::size_t(group.units()), 1);
+        alive[std::size_t(group.layer)] = 0;
+        group.mask->set(device, alive);
+      });
+  }
+};
+
+template <template <class> class Adapter, class Family>
+double gradient_error(const BertConfig& c, const TextBatch& batch, bool mask) {
+  Drawn<Real, Adapter, Family> real(c, mask);
+  Drawn<Complex, Adapter, Family> imaginary(c, mask);
+  real.model.loss(batch);
+  Gradients got, exact;
+  for_each_parameter(real.model, [&](const std::string& path, auto& p) {
+    got.tensors.emplace_back(p.grad.data, p.grad.data + p.size());
+    got.names.push_back(path);
+  });
+  for_each_parameter(imaginary.model, [&](const std::string& path, auto& p) {
+    std::vector<double> slopes;
+    for (Index i = 0; i < p.size(); ++i) {
+      p.value.data[i] += std::complex<double>(0, 1e-50);
+      slopes.push_back(imaginary.model.evaluate(batch).value().imag() / 1e-50);
+      p.value.data[i] = p.value.data[i].real();
+    }
+    exact.tensors.push_back(std::move(slopes));
+    exact.names.push_back(path);
+  });
+  CHECK_FALSE(exact.tensors.empty());
+  return worst_error(got, exact);
+}
+
+using Classes = BertFamily<Bert, SequenceClassification>;
+using RobertaClasses = BertFamily<Roberta, SequenceClassification>;
+using Masked = BertFamily<Bert, MaskedLanguage>;
+
+}  // namespace
+
+TEST_CASE("gradients of every task are the derivative of its loss, with and without adapters, padding and masks") {
+  const std::vector<int> classes{2, -100, 1}, hidden{-100, 3, -100, 2, -100, 8, -100, -100, -100, 1, -100, -100, 4, -100, -100};
+  const std::vector<double> one{0.5, -1, 2}, several{1, 0, 0, 1, 1, 1};
+  for (const bool pad : {false, true})
+    for (const bool mask : {false, true}) {
+      CAPTURE(pad);
+      CAPTURE(mask);
+      TextBatch batch{.tokens = kTokens, .segments = kSegments, .shape = kShape};
+      if (pad) batch.visible = kVisible;
+      BertConfig c = sizes();
+      c.labels.count = 3, batch.labels = {.classes = classes};
+      CHECK(gradient_error<LowRankAdapter, Classes>(c, batch, mask) <= 1e-12);
+      CHECK(gradient_error<LowRankAdapter, RobertaClasses>(c, batch, mask) <= 1e-12);
+      CHECK(gradient_error<Frozen, Classes>(c, batch, mask) <= 1e-12);
+      c.labels.count = 1, batch.labels = {.values = one};
+      CHECK(gradient_error<LowRankAdapter, Classes>(c, batch, mask) <= 1e-12);
+      c.labels = {2, Problem::several_labels}, batch.labels = {.values = several};
+      CHECK(gradient_error<LowRankAdapter, Classes>(c, batch, mask) <= 1e-12);
+      batch.labels = {.classes = hidden};
+      CHECK(gradient_error<LowRankAdapter, Masked>(c, batch, mask) <= 1e-12);
+    }
+}
+
+TEST_CASE("a classifier learns, is pruned on the way and compacted, in a loop written by hand") {
+  BertConfig c = sizes();
+  c.labels.count = 2;
+  Drawn<Real, LowRankAdapter, Classes> drawn(c, false);
+  auto& model = drawn.model;
+  AdamW optimizer(model, {.rate = 3e-2});
+  Pruner pruner(model, TaylorImportance{}, EMAMask{.decay = 0.5}, CubicSchedule{.begin = 4, .end = 20, .sparsity = 0.4}, {.every = 4});
+  const std::vector<int> classes{1, 0, 1};
+  const TextBatch batch{.tokens = kTokens, .visible = kVisible, .segments = kSegments, .labels = {.classes = classes}, .shape = kShape};
+  const double first = model.evaluate(batch).value();
+  double sparsity = 0;
+  for (int step = 0; step < 40; ++step) {
+    model.loss(batch);
+    sparsity = pruner.step();
+    optimizer.step();
+  }
+  CHECK(sparsity == doctest::Approx(0.4).epsilon(0.2));
+  const double masked = model.evaluate(batch).value();
+  CHECK(masked < 0.6 * first);
+  const Index before = count_parameters(model);
+  compact(model);
+  CHECK(count_parameters(model) < before);
+  CHECK(model.evaluate(batch).value() == doctest::Approx(masked).epsilon(1e-12));
+  model.loss(batch);  // moments and gradients have moved along
+  optimizer.step();
+  CHECK(model.evaluate(batch).value() < masked);
+}
