@@ -201,6 +201,28 @@ def survived(source, out):
             raise Failure(f"{file} is missing or changed")
 
 
+def perplexity(bench, directory, data):
+    """How far the tool's perplexity is from that of transformers."""
+    answer = json.loads(bench.run("eval", model=directory, data=data))
+    stack, value = [answer], None
+    while stack and value is None:
+        item = stack.pop()
+        if isinstance(item, dict):
+            value = item.get("perplexity")
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+    if not isinstance(value, (int, float)):
+        raise Failure("no number called perplexity in the answer")
+    stream = torch.from_numpy(np.load(data).astype(np.int64))
+    count = (len(stream) - 1) // 16
+    windows = torch.stack([stream[i * 16:i * 16 + 17] for i in range(count)])
+    with torch.no_grad():
+        scores = load(directory)(input_ids=windows[:, :-1]).logits.double()
+        loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), windows[:, 1:].flatten())
+    return abs(np.log(value) - float(loss)) / float(loss), TOLERANCE
+
+
 def check_model(bench, name, data, seed):
     source = bench.folder / name / "source"
     make_model(name, source, seed)
@@ -259,39 +281,40 @@ def check_model(bench, name, data, seed):
         loaded, agreed = difference(now, expected), difference(logits(load(back), ids), expected)
         return [(loaded, TOLERANCE), (agreed, TOLERANCE)]
 
-    def perplexity(directory):
-        answer = json.loads(bench.run("eval", model=directory, data=data))
-        stack, value = [answer], None
-        while stack and value is None:
-            item = stack.pop()
-            if isinstance(item, dict):
-                value = item.get("perplexity")
-                stack.extend(item.values())
-            elif isinstance(item, list):
-                stack.extend(item)
-        if not isinstance(value, (int, float)):
-            raise Failure("no number called perplexity in the answer")
-        stream = torch.from_numpy(np.load(data).astype(np.int64))
-        count = (len(stream) - 1) // 16
-        windows = torch.stack([stream[i * 16:i * 16 + 17] for i in range(count)])
-        with torch.no_grad():
-            scores = load(directory)(input_ids=windows[:, :-1]).logits.double()
-            loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), windows[:, 1:].flatten())
-        return abs(np.log(value) - float(loss)) / float(loss), TOLERANCE
-
     def trained():
         bench.run("prune-trained", model=source, data=data, out=out, layout="padded")
         survived(source, out)
         if difference(logits(load(out), ids), logits(load(source), ids)) < 1e-3:
             raise Failure("the pruned model computes what the dense one does")
-        return perplexity(out)
+        return perplexity(bench, out, data)
 
     bench.check(f"{name}: export, reload", export)
     bench.check(f"{name}: prune to uniform = masked source", lambda: prune("uniform"))
     bench.check(f"{name}: prune to padded = masked source", lambda: prune("padded"))
     bench.check(f"{name}: prune to compact = masked source", compact)
-    bench.check(f"{name}: eval", lambda: perplexity(source))
+    bench.check(f"{name}: eval", lambda: perplexity(bench, source, data))
     bench.check(f"{name}: prune and fine-tune, eval", trained)
+
+
+def check_gpt2(bench, data, seed):
+    source, out = bench.folder / "gpt2" / "source", bench.folder / "gpt2" / "out"
+    config = transformers.GPT2Config(vocab_size=SMALL["vocab_size"], n_embd=32, n_layer=3, n_head=4, n_positions=64,
+                                     bos_token_id=1, eos_token_id=2, a_key_nobody_knows={"keep": [1, "me"]})
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    randomise(model, seed)
+    model.save_pretrained(source)
+    (source / "tokenizer_config.json").write_text('{"model_max_length": 64}\n')
+
+    def compact():
+        bench.run("prune-global", model=source, data=data, out=out, layout="compact")
+        survived(source, out)
+        pruned = load(out)
+        shapes = {(block.attn.c_attn.weight.shape, block.mlp.c_fc.weight.shape) for block in pruned.transformer.h}
+        if len(shapes) == 1:
+            raise Failure("the layers do not differ")
+        return perplexity(bench, out, data)
+
+    bench.check("gpt2: prune to compact, eval", compact)
 
 
 def check_adapters(bench, name, data, seed):
@@ -365,6 +388,7 @@ def main():
         bench = Bench(arguments.tool.resolve(), folder, arguments.only)
         for i, name in enumerate(MODELS):
             check_model(bench, name, data, 100 * arguments.seed + i)
+        check_gpt2(bench, data, 100 * arguments.seed + 40)
         for i, name in enumerate(("llama-gqa", "qwen2", "llama-bf16")):
             check_adapters(bench, name, data, 100 * arguments.seed + 50 + i)
     failed = [name for name, good in bench.results if not good]
