@@ -15,6 +15,7 @@ constexpr unsigned kPlan = kPrune | Verb::plan;
 constexpr unsigned kWrite = kLearn | Verb::merge | Verb::export_;
 constexpr unsigned kRun = kLearn | Verb::eval | Verb::plan | Verb::merge | Verb::export_ | Verb::doctor;
 constexpr unsigned kData = Verb::train | Verb::prune | Verb::eval | Verb::compare;
+constexpr unsigned kExport = static_cast<unsigned>(Verb::export_);
 
 // clang-format off
 std::vector<Option> make_options() {
@@ -124,7 +125,7 @@ std::vector<Option> make_options() {
       {"weights", &S::weights, kLearn | Verb::eval | Verb::plan | Verb::merge | Verb::export_, run, "NAME",
        "how frozen weights are held in memory; auto: as the checkpoint stores them", {"auto", "fp32", "bf16"}},
 
-      {"format", &S::format, Verb::export_, writing, "NAME",
+      {"format", &S::format, kExport, writing, "NAME",
        "a directory for transformers, or one file for llama.cpp", {"safetensors", "gguf"}},
       {"layout", &S::layout, Verb::prune | Verb::export_ | Verb::demo, writing, "NAME",
        "uniform: one shape for all layers; padded: zero-filled to the widest; compact: every layer as it is",
