@@ -4,6 +4,7 @@
 #include <espalier/kernel/label_loss.hpp>
 #include <espalier/kernel/loss.hpp>
 #include <espalier/kernel/tanh.hpp>
+#include <espalier/nn/dropout.hpp>
 #include <espalier/nn/linear.hpp>
 #include <espalier/nn/trained_linear.hpp>
 #include <type_traits>
@@ -27,8 +28,8 @@ struct LabelOptions {
   Problem kind() const { return problem != Problem::automatic ? problem : count == 1 ? Problem::regression : Problem::one_label; }
 };
 
-/// logits = out( tanh(first(x)) ): BERT's pooler and classifier, RoBERTa's classifier. Names says what checkpoints call
-/// the two maps: first, out.
+/// logits = out( tanh(first(x)) ), through dropout before out and, if asked, before first: BERT's pooler and classifier,
+/// RoBERTa's classifier. Names says what checkpoints call the two maps: first, out.
 template <Backend Device, class First, class Names>
 struct PooledClassifier {
   using T = typename Device::Activation;
@@ -40,21 +41,25 @@ struct PooledClassifier {
   };
 
   View<A, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
-    const auto u = first.forward(pass, x, act.first);
+    const auto u = first.forward(pass, before.dropped(pass, x), act.first);
     using U = std::remove_pointer_t<decltype(u.data)>;
     auto pooled = pass.matrix(u.rows(), u.cols());
     pass.device.for_each(u.size(), kernel::Tanh<U, T, A>{u.data, pooled.data});
     act.pooled = pooled;
-    return out.forward(pass, pooled, act.out);
+    return out.forward(pass, between.dropped(pass, pooled), act.out);
   }
   void backward(Pass<Device>& pass, View<const A, 2> dlogits, const Activations& act, View<T, 2> dx) {
     auto scratch = pass.scratch();
     auto dpooled = scratch.zeros(act.pooled.rows(), act.pooled.cols());
     out.backward(scratch, dlogits, act.out, dpooled);
+    between.apply(scratch, dpooled);
     using U = std::remove_pointer_t<decltype(first.forward(pass, act.pooled, std::declval<typename First::Activations&>()).data)>;
     auto du = scratch.template matrix<U>(dpooled.rows(), dpooled.cols());
     pass.device.for_each(du.size(), kernel::TanhBackward<U, T, A>{act.pooled.data, dpooled.data, du.data});
-    first.backward(scratch, du, act.first, dx);
+    if (!dx || !before.on(pass)) return first.backward(scratch, du, act.first, dx);
+    auto d = scratch.zeros(dx.rows(), dx.cols());
+    first.backward(scratch, du, act.first, d);
+    before.add(scratch, d, dx);
   }
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
@@ -64,6 +69,7 @@ struct PooledClassifier {
 
   First first;
   TrainedLinear<Device> out;
+  Dropout<Device> before{}, between{};
 };
 
 /// A classifier of whole sequences on what became of the first token of each, and its loss. The classifier is trained.
