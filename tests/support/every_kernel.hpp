@@ -86,6 +86,9 @@ void row_kernels(Launch& launch) {
   const auto start = eighths<T>(rows * width, 5);
 
   auto y = start;
+  launch("AccumulateRows", Sums::exact, 2,
+         kernel::AccumulateRows<T>{in(x, rows).rows(1, 2), {y.data(), {2, width}, {2 * width, 1}}}, y);
+  y = start;
   launch("AddBias", Sums::exact, rows, kernel::AddBias<T, A>{in(gain), out(y, rows)}, y);
 
   const auto bits = std::vector<A>{A(1), A(0), A(1), A(1), A(0)};  // of five units, twice in a row

@@ -31,6 +31,7 @@ struct StoredModel<BertTaskConfig<Kind, Task>> {
   using Config = BertTaskConfig<Kind, Task>;
   using Names = detail::BertNames<Kind>;
   static constexpr bool masked = std::is_same_v<Task, MaskedLanguage>;
+  static constexpr std::string_view kTypes[] = {Kind::kName};
   static constexpr std::string_view kEmbedding = Names::embedding, kHead = Names::decoder, kPrefix = Names::prefix;
 
   static Config read(const json::Value& object, const std::string& source) {

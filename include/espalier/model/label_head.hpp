@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/core/text_batch.hpp>
+#include <espalier/kernel/elementwise.hpp>
+#include <espalier/kernel/gather.hpp>
 #include <espalier/kernel/label_loss.hpp>
 #include <espalier/kernel/loss.hpp>
 #include <espalier/kernel/tanh.hpp>
@@ -114,7 +116,7 @@ class LabelHead {
   template <class Stem>
   void loss(Pass<Device>& pass, const Stem&, View<const T, 2> h, const Wanted& wanted, A weight, A* total, View<T, 2> dh,
             bool learn) {
-    const auto x = classifier.forward(pass, firsts(pass, h), act_);
+    const auto x = classifier.forward(pass, gathered(pass, h), act_);
     auto losses = pass.template vector<A>(x.rows());
     if (options.kind() == Problem::one_label) {
       pass.device.for_each_row(x.rows(), kernel::CrossEntropy<A, A>{x, wanted.classes, weight, losses});
@@ -124,12 +126,15 @@ class LabelHead {
       pass.device.for_each_row(x.rows(), kernel::BinaryCrossEntropy<A>{x, wanted.values, weight, losses});
     }
     pass.device.for_each_row(1, kernel::SumInto<A>{losses, total});
-    if (learn) classifier.backward(pass, x, act_, dh ? firsts(pass, dh) : dh);
+    if (!learn) return;
+    auto d = dh ? pass.zeros(x.rows(), h.cols()) : dh;
+    classifier.backward(pass, x, act_, d);
+    if (dh) pass.device.for_each_row(d.rows(), kernel::AccumulateRows<T>{d, firsts(pass, dh)});
   }
   /// (batch, labels), on the host.
   template <class Stem>
   std::vector<A> logits(Pass<Device>& pass, const Stem&, View<const T, 2> h) {
-    const auto x = classifier.forward(pass, firsts(pass, h), act_);
+    const auto x = classifier.forward(pass, gathered(pass, h), act_);
     std::vector<A> out(std::size_t(x.size()));
     pass.device.download(x.data, out.data(), x.size());
     return out;
@@ -148,6 +153,12 @@ class LabelHead {
   template <class U>
   static View<U, 2> firsts(const Pass<Device>& pass, View<U, 2> h) {
     return {h.data, {pass.shape.batch, h.cols()}, {pass.shape.seq * h.stride[0], h.stride[1]}};
+  }
+
+  static View<const T, 2> gathered(Pass<Device>& pass, View<const T, 2> h) {
+    auto x = pass.matrix(pass.shape.batch, h.cols());
+    pass.device.for_each_row(x.rows(), kernel::Gather<T>{firsts(pass, h), nullptr, nullptr, x});
+    return x;
   }
 
   typename Classifier::Activations act_{};
