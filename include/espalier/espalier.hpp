@@ -7,6 +7,7 @@
 #include <espalier/core/config.hpp>
 #include <espalier/core/error.hpp>
 #include <espalier/data/tokens.hpp>
+#include <espalier/model/bert.hpp>
 #include <espalier/model/llama.hpp>
 #include <espalier/model/llama_config.hpp>
 #include <espalier/model/load.hpp>
@@ -14,6 +15,7 @@
 #include <espalier/model/plan_file.hpp>
 #include <espalier/model/save.hpp>
 #include <espalier/model/save_gguf.hpp>
+#include <espalier/model/vit.hpp>
 #include <espalier/nn/merge.hpp>
 #include <espalier/prune/budget.hpp>
 #include <espalier/prune/compact.hpp>
@@ -35,4 +37,5 @@
 #include <espalier/train/clip.hpp>
 #include <espalier/train/evaluate.hpp>
 #include <espalier/train/learning_rate.hpp>
+#include <espalier/train/metrics.hpp>
 #include <espalier/train/trainer.hpp>

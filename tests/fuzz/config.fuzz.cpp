@@ -7,8 +7,8 @@
 #include <espalier/io/json.hpp>
 #include <espalier/model/adapter_config.hpp>
 #include <espalier/model/compact_config.hpp>
+#include <espalier/model/families.hpp>
 #include <espalier/model/gguf_tokenizer.hpp>
-#include <espalier/model/llama_files.hpp>
 #include <espalier/model/plan_file.hpp>
 
 using namespace espalier;
@@ -54,6 +54,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     GgufTokenizer(object, "tokenizer.json", 300).describe(about);
     if (about.size() < 6) std::abort();
   });
+  const auto encoder = [&](auto stored) {
+    within([&] {
+      const auto c = stored.read(object, "text");
+      if (c.heads * c.head_dim != c.hidden || c.labels.count < 1) std::abort();
+      const auto again = stored.read(stored.write(c, object, Dtype::f32), "again");
+      if (again.hidden != c.hidden || again.feed_forward != c.feed_forward || again.labels.count != c.labels.count) std::abort();
+    });
+  };
+  encoder(StoredModel<BertTaskConfig<Bert, SequenceClassification>>{});
+  encoder(StoredModel<BertTaskConfig<Roberta, MaskedLanguage>>{});
+  encoder(StoredModel<VitConfig>{});
   within([&] { (void)read_stored_dtype(object); });
   within([&] {
     const AdapterConfig c = AdapterConfig::read(object);

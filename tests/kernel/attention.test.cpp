@@ -94,7 +94,14 @@ Attended<typename Device::Activation> attend(const Heads& c, const std::vector<d
 /// The definition, a row of the softmax at a time: forward, and its derivative as a textbook has it.
 /// visible: which keys are no padding, whoever looks; none given: a query sees the past.
 Attended<double> define(const Heads& c, const std::vector<double>& forward, const std::vector<double>& backward,
-                        const std::vector<int>& visible = {}) {
+                        const std::vector<int>& visible = {}, const kernel::AttentionDropout& drop = {}) {
+  const auto kept = [&](Index b, Index h, Index t, Index s) {  // 0, or what is left is worth more
+    if (drop.q == 0) return 1.0;
+    const RandomStream stream{drop.state->seed, Purpose::dropout, drop.which, drop.state->step};
+    const auto at = (((std::uint64_t(drop.state->micro) << 20) + std::uint64_t(b)) * std::uint64_t(drop.full) +
+                     std::uint64_t(drop.origin[h])) * std::uint64_t(c.seq * c.seq) + std::uint64_t(t * c.seq + s);
+    return double(stream.bits(at)) >= drop.q * 0x1p32 ? double(float(1 / (1 - drop.q))) : 0.0;
+  };
   const auto drawn = [&](Index n, std::uint64_t seed) {
     std::vector<double> x(static_cast<std::size_t>(n));
     fill(x.data(), n, seed, 1.0);
@@ -121,7 +128,7 @@ Attended<double> define(const Heads& c, const std::vector<double>& forward, cons
           double dot = 0;
           for (Index j = 0; j < c.width; ++j) {
             dot += q[at_q(j)] * k[at_k(s, j)];
-            dp[std::size_t(s)] += mb * dy[at_q(j)] * v[at_k(s, j)];
+            dp[std::size_t(s)] += kept(b, h, t, s) * mb * dy[at_q(j)] * v[at_k(s, j)];
           }
           total += p[std::size_t(s)] = std::exp(scale * dot);
         }
@@ -130,9 +137,9 @@ Attended<double> define(const Heads& c, const std::vector<double>& forward, cons
         for (std::size_t s = 0; s < p.size(); ++s) mean += p[s] * dp[s];
         for (Index s = 0; s < c.seq; ++s)
           for (Index j = 0; j < c.width; ++j) {
-            const double ps = p[std::size_t(s)], ds = ps * (dp[std::size_t(s)] - mean);
-            out.y[at_q(j)] += m * ps * v[at_k(s, j)];
-            out.dv[at_k(s, j)] += mb * ps * dy[at_q(j)];
+            const double ps = p[std::size_t(s)], ds = ps * (dp[std::size_t(s)] - mean), left = ps * kept(b, h, t, s);
+            out.y[at_q(j)] += m * left * v[at_k(s, j)];
+            out.dv[at_k(s, j)] += mb * left * dy[at_q(j)];
             out.dq[at_q(j)] += scale * ds * k[at_k(s, j)];
             out.dk[at_k(s, j)] += scale * ds * q[at_q(j)];
           }
@@ -212,6 +219,21 @@ TEST_CASE("in both directions a query sees every key that is no padding, whateve
         CHECK(worst(attend<Cpu<double>>(c, forward, backward, 0, sees), define(c, forward, backward, visible)) < 1e-13);
       }
     }
+}
+
+TEST_CASE("dropout of probabilities is drawn by place, of the uncompacted model, and again in backward") {
+  const Heads c{2, 70, 2, 2, 5};
+  std::vector<int> visible(std::size_t(c.tokens()), 1);
+  visible[3] = visible[69] = visible[70] = 0;
+  const StepState state{.seed = 11, .step = 3, .micro = 2};
+  const std::vector<int> origin{1, 4};  // heads 0, 2 and 3 have left
+  const kernel::Padding sees{visible.data(), {.q = 0.3, .which = 9, .state = &state, .origin = origin.data(), .full = 5}};
+  const auto expected = define(c, ones(c), ones(c), visible, sees.dropout);
+  CHECK(worst(attend<Cpu<double>>(c, ones(c), ones(c), 0, sees), expected) < 1e-13);
+  CHECK(worst(attend<Oracle<double>>(c, ones(c), ones(c), 0, sees), expected) < 1e-13);
+  CHECK(relative_error(expected.y, define(c, ones(c), ones(c), visible).y) > 0.1);
+  const std::vector<double> forward{0, 1}, backward{1, 1};
+  CHECK(worst(attend<Cpu<double>>(c, forward, backward, 0, sees), define(c, forward, backward, visible, sees.dropout)) < 1e-13);
 }
 
 TEST_CASE("scores of any size are survived: softmax subtracts its maximum, wherever it is met") {

@@ -191,6 +191,29 @@ TEST_CASE("a new head starts at random for as many labels as asked, and goes out
                        doctest::Contains("classifier.out_proj.weight has shape [4, 12]"), esp::Error);
 }
 
+TEST_CASE("a model that is trained drops what its configuration says, and the same again where the step is the same") {
+  const TextGolden golden("bert-classes");
+  const TemporaryDirectory folder;
+  std::filesystem::copy(golden.directory, folder / "base", std::filesystem::copy_options::recursive);
+  auto config = json::read_file(folder / "base/config.json");
+  config.set("hidden_dropout_prob", 0.2), config.set("attention_probs_dropout_prob", 0.3), config.set("classifier_dropout", 0.4);
+  json::write_file(folder / "base/config.json", config);
+  esp::Cpu<double> device;
+  auto model = esp::load<BertClasses<double>>(device, folder / "base", {.rank = 2});
+  CHECK(model.stem.dropout.p == 0.2);
+  CHECK(model.blocks()[1].attention.dropout.p == 0.3);
+  CHECK(model.head.classifier.between.p == 0.4);
+  auto batch = golden.batch();
+  const double plain = model.evaluate(batch), first = model.loss(batch);
+  CHECK(plain == doctest::Approx(golden.numbers("loss64")[0]).epsilon(1e-12));
+  CHECK(std::abs(first - plain) > 1e-3);
+  CHECK(double(model.loss(batch)) == first);
+  model.stem.blocks.recompute = true;
+  CHECK(double(model.loss(batch)) == first);
+  batch.micro = 1;
+  CHECK(double(model.loss(batch)) != first);
+}
+
 TEST_CASE("what is not supported, or does not fit, is refused by name") {
   const TemporaryDirectory folder;
   const auto with = [&](const char* name, const std::string& key, json::Value value) {
@@ -217,6 +240,7 @@ TEST_CASE("what is not supported, or does not fit, is refused by name") {
   bert("max_position_embeddings", 17, esp::Errc::bad_input, "position_embeddings");
   bert("intermediate_size", 19, esp::Errc::bad_input, "intermediate.dense.weight");
   bert("num_hidden_layers", 3, esp::Errc::bad_input, "bert.encoder.layer.2.attention.self.query.weight is missing");
+  bert("hidden_dropout_prob", 1.0, esp::Errc::bad_input, "hidden_dropout_prob is 1");
   bert("pad_token_id", 40, esp::Errc::bad_input, "pad_token_id");
   bert("id2label", json::Value::object(), esp::Errc::bad_input, "id2label has 0 labels");
   refuse<BertMasked>(with("bert-masked", "tie_word_embeddings", false), esp::Errc::unsupported, "tie_word_embeddings");

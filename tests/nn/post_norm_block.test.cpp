@@ -42,11 +42,13 @@ struct Padded {
                               Mlp<Device, Adapter, WideNames>, BlockNames>;
   using Activations = typename Block::Activations;
 
-  Padded(Device& device, bool pad, bool mask, bool brief = false) : run(device), recompute(brief) {
+  Padded(Device& device, bool pad, bool mask, bool brief = false, double drop = 0) : run(device), recompute(brief) {
     typename Projection::Options options{};
     if constexpr (requires { options.rank; }) options.rank = 2;
+    if constexpr (requires { options.dropout; }) options.dropout = drop;
     block = Block({device, 8, 3, 3, true, "attention", options}, {device, 8, 1e-5},
                   {device, 8, 10, ActivationFunction::gelu, "", options}, {device, 8, 1e-5});
+    block.attention.dropout = {drop, 101}, block.attention_dropout = {drop, 102}, block.output_dropout = {drop, 103};
     if (mask) block.attention.units.set(device, {1, 0, 1}), block.feed_forward.units.set(device, {1, 0, 1, 1, 0, 0, 1, 1, 1, 1});
     if (pad) sees.visible = kVisible;
   }
@@ -71,8 +73,8 @@ struct Padded {
 };
 
 template <template <class> class Adapter>
-auto make(bool pad, bool mask, bool brief = false) {
-  return [=](auto& device) { return Padded<std::remove_reference_t<decltype(device)>, Adapter>(device, pad, mask, brief); };
+auto make(bool pad, bool mask, bool brief = false, double drop = 0) {
+  return [=](auto& device) { return Padded<std::remove_reference_t<decltype(device)>, Adapter>(device, pad, mask, brief, drop); };
 }
 
 }  // namespace
@@ -88,25 +90,36 @@ TEST_CASE_TEMPLATE("backward is the derivative of forward, with and without padd
     }
 }
 
+TEST_CASE_TEMPLATE("with dropout, too: what is dropped is a function of its place", Device, Cpu<double>, Real) {
+  for (const bool brief : {false, true}) {
+    const auto maker = make<LowRankAdapter>(true, true, brief, 0.3);
+    const auto exact = complex_step_gradients(maker, kShape, 8, /*training=*/true);
+    CHECK(worst_error(backward_gradients<Device>(maker, kShape, 8, /*training=*/true), exact) <= 1e-12);
+    CHECK(worst_error(backward_gradients<Device>(maker, kShape, 8, /*training=*/false), exact) > 1e-2);
+  }
+}
+
 TEST_CASE("masked == compacted == merged: heads take their rows of query, key and value, and their columns of out") {
   Cpu<double> device;
   for (const bool pad : {false, true}) {
-    Padded<Cpu<double>, LowRankAdapter> model(device, pad, true);
+    Padded<Cpu<double>, LowRankAdapter> model(device, pad, true, false, 0.2);
     model.run.arena.bind(device, [&](auto&& f) { for_each_parameter(model, [&](const auto&, auto& p) { f(p); }); });
     randomise(model, 4);
-    const auto outputs = [&] {
-      Pass<Cpu<double>> pass(model.run.workspace, kShape);
+    const auto outputs = [&](bool training = false) {
+      Pass<Cpu<double>> pass(model.run.workspace, kShape, model.run.on_device(), training);
       auto x = pass.matrix(kShape.tokens(), 8);
       fill(x.data, x.size(), 3);
       typename decltype(model)::Activations act;
       const auto y = model.forward(pass, x, act);
       return std::vector<double>(y.data, y.data + y.size());
     };
-    const auto masked = outputs();
+    const auto masked = outputs(), dropped = outputs(true);
+    CHECK(relative_error(dropped, masked) > 1e-2);
     const Index before = count_parameters(model);
     compact(model);
     CHECK(count_parameters(model) == before - (9 * 8 + 9 + 3 * 8) - 3 * (8 + 1 + 8));
     CHECK(relative_error(outputs(), masked) <= 1e-12);
+    CHECK(relative_error(outputs(true), dropped) <= 1e-12);  // compaction does not shift what is dropped
     merge(model);
     CHECK(relative_error(outputs(), masked) <= 1e-12);
   }

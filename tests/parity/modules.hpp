@@ -6,6 +6,10 @@
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/nn/block.hpp>
 #include <espalier/nn/language_head.hpp>
+#include <espalier/nn/layer_norm.hpp>
+#include <espalier/nn/mlp.hpp>
+#include <espalier/nn/post_norm_block.hpp>
+#include <espalier/nn/self_attention.hpp>
 
 #include "parity/case.hpp"
 
@@ -33,6 +37,30 @@ struct Angled {
   static void visit(Self& self, F&& f) {
     f("inner", self.inner);
   }
+};
+
+/// Encoders' blocks want to know what is padding.
+template <class Device, class Inner>
+struct Padded {
+  using Activations = typename Inner::Activations;
+  using T = typename Device::Activation;
+  Inner inner;
+  typename Device::template Buffer<int> visible;
+
+  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
+    return inner.forward(pass, x, act, kernel::Padding{visible.data()});
+  }
+  void backward(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx) {
+    inner.backward(pass, dy, act, dx, kernel::Padding{visible.data()});
+  }
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    f("inner", self.inner);
+  }
+};
+struct EncoderNames {
+  static constexpr const char *query = "q", *key = "k", *value = "v", *out = "o", *up = "up", *down = "down",
+                              *attention = "attention", *middle_norm = "norm1", *feed_forward = "mlp", *output_norm = "norm2";
 };
 
 /// Forward, then backward onto a dx that is not zero.
@@ -151,6 +179,25 @@ void wide_modules(Judge& judge) {
 }
 
 template <class Device>
+void encoder_modules(Judge& judge) {
+  using Block = PostNormBlock<Device, LayerNorm<Device>, SelfAttention<Device, LowRankAdapter, EncoderNames>,
+                              Mlp<Device, LowRankAdapter, EncoderNames>, EncoderNames>;
+  const Shape shape{3, 37};
+  std::vector<int> visible(std::size_t(shape.tokens()), 1);  // a hole, padding behind, and a sequence of nothing else
+  for (Index t = 0; t < shape.tokens(); ++t)
+    if (t == 5 || (t >= 60 && t < 74) || t >= 74) visible[std::size_t(t)] = 0;
+  for (const AdapterCase& a : adapter_cases())
+    for (const MaskCase& m : kMasks)
+      module_case<Device>(judge, format("PostNormBlock, {}, {}", a.name, m.name), shape, 24, a.training, [&](Device& device) {
+        Block block({device, 24, 4, 6, true, "b", a.options}, {device, 24, 1e-5},
+                    {device, 24, 43, ActivationFunction::gelu, "b", a.options}, {device, 24, 1e-5});
+        block.attention.dropout = {a.training ? 0.25 : 0.0, 101}, block.output_dropout = {a.training ? 0.25 : 0.0, 102};
+        set_mask(device, block.attention.units, m), set_mask(device, block.feed_forward.units, m);
+        return Padded<Device, Block>{std::move(block), on_device(device, visible)};
+      }, kCalm);
+}
+
+template <class Device>
 void language_head(Judge& judge) {
   using X = typename Device::Activation;
   using W = typename Device::Weight;
@@ -183,6 +230,7 @@ void modules(Judge& judge) {
   linear_modules<Device>(judge);
   attention_modules<Device>(judge);
   wide_modules<Device>(judge);
+  encoder_modules<Device>(judge);
   language_head<Device>(judge);
 }
 

@@ -54,7 +54,8 @@ SMALL = dict(vocab_size=48, hidden_size=24, intermediate_size=40, num_hidden_lay
 
 BERT_LINEAR = ["query", "key", "value", "dense"]
 SMALL_BERT = dict(vocab_size=40, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20,
-                  max_position_embeddings=16, type_vocab_size=2, layer_norm_eps=1e-6, initializer_range=0.05)
+                  max_position_embeddings=16, type_vocab_size=2, layer_norm_eps=1e-6, initializer_range=0.05,
+                  hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
 SMALL_VIT = dict(hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, image_size=8, patch_size=4,
                  num_channels=3, layer_norm_eps=1e-6, initializer_range=0.05)

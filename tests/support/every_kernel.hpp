@@ -86,6 +86,9 @@ void row_kernels(Launch& launch) {
   const auto start = eighths<T>(rows * width, 5);
 
   auto y = start;
+  launch("AccumulateRows", Sums::exact, 2,
+         kernel::AccumulateRows<T>{in(x, rows).rows(1, 2), {y.data(), {2, width}, {2 * width, 1}}}, y);
+  y = start;
   launch("AddBias", Sums::exact, rows, kernel::AddBias<T, A>{in(gain), out(y, rows)}, y);
 
   const auto bits = std::vector<A>{A(1), A(0), A(1), A(1), A(0)};  // of five units, twice in a row
@@ -214,7 +217,9 @@ void attention_kernels(Launch& launch) {
 
   std::vector<int> visible(std::size_t(tokens), 1);  // holes, and padding on both sides
   for (const Index t : {Index(0), Index(1), Index(40), layout.seq - 1, layout.seq, tokens - 2, tokens - 1}) visible[std::size_t(t)] = 0;
-  const kernel::Padding sees{visible.data()};
+  std::vector<StepState> state(1);
+  const std::vector<int> origin{0, 1, 2, 3, 4, 7};
+  const kernel::Padding sees{visible.data(), {.q = 0.25, .which = 2, .state = state.data(), .origin = origin.data(), .full = 8}};
   const kernel::Attention<T, A, kernel::Padding> both{layout,   A(0.5f),  in(q, tokens),  in(k, tokens),   in(v, tokens),
                                                       in(mask), in(seen), out(y, tokens), out(lse, tokens), sees};
   launch("Attention", Sums::rounded, both.rows(), both, y, lse);

@@ -69,6 +69,7 @@ struct Attention {
         total[l] += e;
         return e;
       });
+      sees.drop(team, b, h, at.seq, p.rows(0, keys), s0, t0, true);
       team.multiply(at.part(v, first + s0, keys, g).t(), View<const A, 2>(p.rows(0, keys)), A(s0 == begin ? 0.0f : 1.0f),
                     yt);
     }

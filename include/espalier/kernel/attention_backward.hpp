@@ -6,6 +6,7 @@ namespace espalier::inline v0::kernel {
 
 // Given dy: p is recomputed from lse;  D_t = dy_t·y_t,  ds_ts = p_ts (dy_t·v_s − D_t);
 // dq_t = scale Σ_s ds_ts k_s,  dk_s = scale Σ_t ds_ts q_t,  dv_s = Σ_t p_ts dy_t.             Dao et al. 2022, algorithm 4
+// With dropout p'∘ stands for p in y and dv, and its gradient passes to dp: D and ds are as they are.
 // Launched once over queries (dq) and once over keys (dk, dv), so that every output has one writer.
 template <class T, class A, class Sees>
 struct AttentionBackward {
@@ -68,6 +69,7 @@ struct AttentionBackwardQueries : AttentionBackward<T, A, Sees> {
     const auto look = [&](Index s0, Index keys, auto weigh) {
       team.multiply(o.part(this->k, first + s0, keys, g), View<const A, 2>(qt), A(0), p.rows(0, keys));
       team.multiply(o.part(this->v, first + s0, keys, g), View<const A, 2>(dyt), A(0), dp.rows(0, keys));
+      this->sees.drop(team, b, h, o.seq, dp.rows(0, keys), s0, t0, true);
       this->sees.keys(b, o.seq, keys, s0, t0).each(
           team, p, [&](Index i, A s, Index l) { return weigh(exp(this->scale * s - log_sum[l]), dp.row(i)[l], l); });
     };
@@ -133,6 +135,7 @@ struct AttentionBackwardKeys : AttentionBackward<T, A, Sees> {
         const auto visible = this->sees.queries(queries, t0, s0);
         team.multiply(qs, View<const A, 2>(kt), A(0), p.rows(0, queries));
         team.multiply(dys, View<const A, 2>(vt), A(0), ds.rows(0, queries));
+        this->sees.drop(team, b, h, o.seq, ds.rows(0, queries), t0, s0, false);
         visible.each(team, p, [&](Index i, A s, Index l) {
           const A probability = exp(this->scale * s - this->lse(first + t0 + i, h));
           A& slope = ds.row(i)[l];
@@ -140,6 +143,7 @@ struct AttentionBackwardKeys : AttentionBackward<T, A, Sees> {
           return probability;
         });
         visible.blank(team, ds.rows(0, queries));
+        this->sees.drop(team, b, h, o.seq, p.rows(0, queries), t0, s0, false);
         team.multiply(dys.t(), View<const A, 2>(p.rows(0, queries)), beta, dvt);
         team.multiply(qs.t(), View<const A, 2>(ds.rows(0, queries)), beta, dkt);
       }

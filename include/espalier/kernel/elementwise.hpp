@@ -36,6 +36,21 @@ struct AddStored {
   ESPALIER_FN void operator()(Index i) const { x[i] = T(widen<A>(x[i]) + d[i]); }
 };
 
+// y(i, :) += x(i, :), per row: rows need not lie one behind the other.
+template <class T>
+struct AccumulateRows {
+  View<const T, 2> x;  // (rows, cols)
+  View<T, 2> y;        // (rows, cols)
+
+  ESPALIER_FN Index width() const { return y.cols(); }
+  template <class Team>
+  ESPALIER_FN void operator()(Team& team, Index i) const {
+    const T* const xi = x.row(i);
+    T* const yi = y.row(i);
+    team.each(y.cols(), [&](Index j) { yi[j] = T(widen<Wide<T>>(yi[j]) + widen<Wide<T>>(xi[j])); });
+  }
+};
+
 // y(i, :) += bias, per row.
 template <class T, class A>
 struct AddBias {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <espalier/core/random.hpp>
+#include <espalier/core/step.hpp>
 #include <espalier/core/view.hpp>
 
 namespace espalier::inline v0::kernel {
@@ -17,6 +19,35 @@ struct HeadLayout {
   template <class T>
   ESPALIER_FN View<T, 2> part(View<T, 2> x, Index first, Index count, Index h) const {
     return x.rows(first, count).cols(h * width, width);
+  }
+};
+
+/// p∘keep / (1 − q) for the probabilities p of attention, keep drawn per (sequence, head of the *uncompacted* model, query,
+/// key): nothing is stored, backward draws again.                                                Srivastava et al. 2014
+struct AttentionDropout {
+  double q = 0;
+  std::uint32_t which = 0;           // the layer
+  const StepState* state = nullptr;  // seed, step, micro-batch
+  const int* origin = nullptr;       // (heads) number in the uncompacted model
+  Index full = 0;                    // heads of the uncompacted model
+
+  /// Rows and lanes are keys and queries, or the other way round.
+  template <class Team, class A>
+  ESPALIER_FN void apply(Team& team, Index b, Index h, Index seq, View<A, 2> x, Index row_at, Index lane_at,
+                         bool rows_are_keys) const {
+    const RandomStream stream{state->seed, Purpose::dropout, which, state->step};
+    const std::uint64_t head = ((std::uint64_t(state->micro) << 20) + std::uint64_t(b)) * std::uint64_t(full) + std::uint64_t(origin[h]);
+    const std::uint64_t length = std::uint64_t(seq);
+    const A scale = A(float(1 / (1 - q)));
+    const auto threshold = std::uint32_t(q * 0x1p32);
+    for (Index i = 0; i < x.rows(); ++i) {
+      A* const xi = x.row(i);
+      team.each(HeadLayout::lanes, [&](Index l) {
+        const auto row = std::uint64_t(row_at + i), lane = std::uint64_t(lane_at + l);
+        const std::uint64_t query = rows_are_keys ? lane : row, key = rows_are_keys ? row : lane;
+        xi[l] = stream.bits((head * length + query) * length + key) >= threshold ? xi[l] * scale : A(0);
+      });
+    }
   }
 };
 
@@ -66,6 +97,9 @@ struct Causal {
   ESPALIER_FN Index first_query(Index s0) const { return s0; }
   ESPALIER_FN CausalTile queries(Index count, Index t0, Index s0) const { return {count, t0, s0, false}; }
   ESPALIER_FN bool seen(Index, Index, Index) const { return true; }
+  /// What dropout does to probabilities, or to their gradients: nothing.
+  template <class Team, class A>
+  ESPALIER_FN void drop(Team&, Index, Index, Index, View<A, 2>, Index, Index, bool) const {}
 };
 
 /// As CausalTile, where a key is seen by every query or by none.
@@ -93,6 +127,7 @@ struct PaddingTile {
 /// A query sees every key that is no padding, in both directions. A sequence may be all padding: nobody sees anything.
 struct Padding {
   const int* visible = nullptr;  // (tokens)  0: padding; null: there is none
+  AttentionDropout dropout = {};
 
   static constexpr bool hides = true;
   ESPALIER_FN bool seen(Index b, Index seq, Index s) const { return visible == nullptr || visible[b * seq + s] != 0; }
@@ -112,6 +147,11 @@ struct Padding {
   ESPALIER_FN Index first_query(Index) const { return 0; }
   /// Keys are lanes here, each on its own: what has been computed of those that nobody sees is dropped in the end.
   ESPALIER_FN PaddingTile queries(Index count, Index, Index) const { return {count, nullptr}; }
+  template <class Team, class A>
+  ESPALIER_FN void drop(Team& team, Index b, Index h, Index seq, View<A, 2> x, Index row_at, Index lane_at,
+                        bool rows_are_keys) const {
+    if (dropout.q > 0) dropout.apply(team, b, h, seq, x, row_at, lane_at, rows_are_keys);
+  }
 };
 
 }  // namespace espalier::inline v0::kernel

@@ -4,6 +4,7 @@
 #include <espalier/model/label_head.hpp>
 #include <espalier/model/masked_head.hpp>
 #include <espalier/nn/block_stack.hpp>
+#include <espalier/nn/dropout.hpp>
 #include <espalier/nn/post_norm_block.hpp>
 #include <espalier/nn/self_attention.hpp>
 #include <espalier/nn/text_embedding.hpp>
@@ -21,6 +22,7 @@ struct BertConfig {
   Index pad = 0;  ///< the token of padding: RoBERTa counts the others, from the position behind its number
   ActivationFunction function = ActivationFunction::gelu;
   double eps = 1e-12, deviation = 0.02;  ///< deviation: of the weights of a new head
+  double dropout = 0.1, attention_dropout = 0.1, classifier_dropout = 0.1;  ///< while the model is trained
   LabelOptions labels = {};
   bool tied = false;
 };
@@ -69,7 +71,7 @@ class BertStem {
   };
 
   BertStem(Device& device, const BertConfig& c, const typename Block::Projection::Options& options)
-      : embeddings(device, c.vocab, c.max_positions, c.segments, c.hidden, c.eps), pad_(c.pad) {
+      : embeddings(device, c.vocab, c.max_positions, c.segments, c.hidden, c.eps), dropout{c.dropout}, pad_(c.pad) {
     blocks.layers.reserve(std::size_t(c.layers));
     for (Index l = 0; l < c.layers; ++l) {
       const std::string at = std::string(kName) + ".encoder.layer." + std::to_string(l);
@@ -77,6 +79,10 @@ class BertStem {
                                  Norm(device, c.hidden, c.eps),
                                  FeedForward(device, c.hidden, c.feed_forward, c.function, at, options),
                                  Norm(device, c.hidden, c.eps));
+      auto& block = blocks.layers.back();
+      const std::uint32_t first = Dropout<Device>::kFirst + 4 + 4 * std::uint32_t(l);
+      block.attention.dropout = {c.attention_dropout, first};
+      block.attention_dropout = {c.dropout, first + 1}, block.output_dropout = {c.dropout, first + 2};
     }
   }
 
@@ -111,7 +117,9 @@ class BertStem {
   }
 
   View<T, 2> forward(Pass<Device>& pass, const Input& in) {
-    return blocks.forward(pass, embeddings.forward(pass, pass.shape.tokens(), in.tokens, in.positions, in.segments), {in.visible});
+    auto x = embeddings.forward(pass, pass.shape.tokens(), in.tokens, in.positions, in.segments);
+    dropout.apply(pass, x);
+    return blocks.forward(pass, x, {in.visible});
   }
   void backward(Pass<Device>& pass, View<T, 2> dh, const Input& in) { blocks.backward(pass, dh, {in.visible}); }
 
@@ -123,6 +131,7 @@ class BertStem {
 
   TextEmbedding<Device> embeddings;
   BlockStack<Device, Block> blocks;
+  Dropout<Device> dropout;
 
  private:
   Index pad_;
@@ -163,6 +172,9 @@ struct BertFamily {
         classifier.first = TrainedLinear<Device>(c.hidden, c.hidden);
       }
       classifier.out = TrainedLinear<Device>(c.hidden, c.labels.count);
+      const std::uint32_t stream = Dropout<Device>::kFirst + 1;
+      classifier.between = {c.classifier_dropout, stream};
+      if (!Kind::pooler) classifier.before = {c.classifier_dropout, stream + 1};
       return {std::move(classifier), c.labels};
     }
   }

@@ -31,6 +31,7 @@ struct StoredModel<BertTaskConfig<Kind, Task>> {
   using Config = BertTaskConfig<Kind, Task>;
   using Names = detail::BertNames<Kind>;
   static constexpr bool masked = std::is_same_v<Task, MaskedLanguage>;
+  static constexpr std::string_view kTypes[] = {Kind::kName};
   static constexpr std::string_view kEmbedding = Names::embedding, kHead = Names::decoder, kPrefix = Names::prefix;
 
   static Config read(const json::Value& object, const std::string& source) {
@@ -51,6 +52,9 @@ struct StoredModel<BertTaskConfig<Kind, Task>> {
     c.head_dim = c.hidden / c.heads;
     c.eps = config.number("layer_norm_eps", 1e-12, 0);
     c.deviation = config.number("initializer_range", 0.02, 0);
+    c.dropout = probability(config, "hidden_dropout_prob", 0.1);
+    c.attention_dropout = probability(config, "attention_probs_dropout_prob", 0.1);
+    c.classifier_dropout = probability(config, "classifier_dropout", c.dropout);
     c.function = read_activation(config, "hidden_act", "gelu");
     c.labels = read_labels(config);
     if (config.given("position_embedding_type")) {
@@ -147,6 +151,13 @@ struct StoredModel<BertTaskConfig<Kind, Task>> {
     }
     cut.widen("heads", all);
     c.heads = c.groups = all, c.feed_forward = cut.width("channels");
+  }
+
+ private:
+  static double probability(const ConfigReader& config, std::string_view key, double otherwise) {
+    const double p = config.number(key, otherwise, -1e-300);
+    if (p >= 1) config.wrong("{} is {}, expected a number from 0 to below 1", key, p);
+    return p;
   }
 };
 

@@ -38,7 +38,8 @@ class EncoderModel {
   static constexpr auto kTask = Family::kTask;
 
   EncoderModel(Device& device, const Config& c, const AdapterOptions& options = {})
-      : config(c), adapter(options), run(device), stem(device, c, options), head(Family::template head<Device, Adapter>(device, c, options)) {
+      : config(c), adapter(options), run(device), stem(device, c, options),
+        head(Family::template head<Device, Adapter>(device, c, options)) {
     run.arena.bind(device, [this](auto&& f) { for_each_parameter(*this, [&](const auto&, auto& p) { f(p); }); });
   }
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/core/text_batch.hpp>
+#include <espalier/kernel/elementwise.hpp>
+#include <espalier/kernel/gather.hpp>
 #include <espalier/kernel/label_loss.hpp>
 #include <espalier/kernel/loss.hpp>
 #include <espalier/kernel/tanh.hpp>
+#include <espalier/nn/dropout.hpp>
 #include <espalier/nn/linear.hpp>
 #include <espalier/nn/trained_linear.hpp>
 #include <type_traits>
@@ -27,8 +30,8 @@ struct LabelOptions {
   Problem kind() const { return problem != Problem::automatic ? problem : count == 1 ? Problem::regression : Problem::one_label; }
 };
 
-/// logits = out( tanh(first(x)) ): BERT's pooler and classifier, RoBERTa's classifier. Names says what checkpoints call
-/// the two maps: first, out.
+/// logits = out( tanh(first(x)) ), through dropout before out and, if asked, before first: BERT's pooler and classifier,
+/// RoBERTa's classifier. Names says what checkpoints call the two maps: first, out.
 template <Backend Device, class First, class Names>
 struct PooledClassifier {
   using T = typename Device::Activation;
@@ -40,21 +43,25 @@ struct PooledClassifier {
   };
 
   View<A, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
-    const auto u = first.forward(pass, x, act.first);
+    const auto u = first.forward(pass, before.dropped(pass, x), act.first);
     using U = std::remove_pointer_t<decltype(u.data)>;
     auto pooled = pass.matrix(u.rows(), u.cols());
     pass.device.for_each(u.size(), kernel::Tanh<U, T, A>{u.data, pooled.data});
     act.pooled = pooled;
-    return out.forward(pass, pooled, act.out);
+    return out.forward(pass, between.dropped(pass, pooled), act.out);
   }
   void backward(Pass<Device>& pass, View<const A, 2> dlogits, const Activations& act, View<T, 2> dx) {
     auto scratch = pass.scratch();
     auto dpooled = scratch.zeros(act.pooled.rows(), act.pooled.cols());
     out.backward(scratch, dlogits, act.out, dpooled);
+    between.apply(scratch, dpooled);
     using U = std::remove_pointer_t<decltype(first.forward(pass, act.pooled, std::declval<typename First::Activations&>()).data)>;
     auto du = scratch.template matrix<U>(dpooled.rows(), dpooled.cols());
     pass.device.for_each(du.size(), kernel::TanhBackward<U, T, A>{act.pooled.data, dpooled.data, du.data});
-    first.backward(scratch, du, act.first, dx);
+    if (!dx || !before.on(pass)) return first.backward(scratch, du, act.first, dx);
+    auto d = scratch.zeros(dx.rows(), dx.cols());
+    first.backward(scratch, du, act.first, d);
+    before.add(scratch, d, dx);
   }
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
@@ -64,6 +71,7 @@ struct PooledClassifier {
 
   First first;
   TrainedLinear<Device> out;
+  Dropout<Device> before{}, between{};
 };
 
 /// A classifier of whole sequences on what became of the first token of each, and its loss. The classifier is trained.
@@ -108,7 +116,7 @@ class LabelHead {
   template <class Stem>
   void loss(Pass<Device>& pass, const Stem&, View<const T, 2> h, const Wanted& wanted, A weight, A* total, View<T, 2> dh,
             bool learn) {
-    const auto x = classifier.forward(pass, firsts(pass, h), act_);
+    const auto x = classifier.forward(pass, gathered(pass, h), act_);
     auto losses = pass.template vector<A>(x.rows());
     if (options.kind() == Problem::one_label) {
       pass.device.for_each_row(x.rows(), kernel::CrossEntropy<A, A>{x, wanted.classes, weight, losses});
@@ -118,12 +126,15 @@ class LabelHead {
       pass.device.for_each_row(x.rows(), kernel::BinaryCrossEntropy<A>{x, wanted.values, weight, losses});
     }
     pass.device.for_each_row(1, kernel::SumInto<A>{losses, total});
-    if (learn) classifier.backward(pass, x, act_, dh ? firsts(pass, dh) : dh);
+    if (!learn) return;
+    auto d = dh ? pass.zeros(x.rows(), h.cols()) : dh;
+    classifier.backward(pass, x, act_, d);
+    if (dh) pass.device.for_each_row(d.rows(), kernel::AccumulateRows<T>{d, firsts(pass, dh)});
   }
   /// (batch, labels), on the host.
   template <class Stem>
   std::vector<A> logits(Pass<Device>& pass, const Stem&, View<const T, 2> h) {
-    const auto x = classifier.forward(pass, firsts(pass, h), act_);
+    const auto x = classifier.forward(pass, gathered(pass, h), act_);
     std::vector<A> out(std::size_t(x.size()));
     pass.device.download(x.data, out.data(), x.size());
     return out;
@@ -142,6 +153,12 @@ class LabelHead {
   template <class U>
   static View<U, 2> firsts(const Pass<Device>& pass, View<U, 2> h) {
     return {h.data, {pass.shape.batch, h.cols()}, {pass.shape.seq * h.stride[0], h.stride[1]}};
+  }
+
+  static View<const T, 2> gathered(Pass<Device>& pass, View<const T, 2> h) {
+    auto x = pass.matrix(pass.shape.batch, h.cols());
+    pass.device.for_each_row(x.rows(), kernel::Gather<T>{firsts(pass, h), nullptr, nullptr, x});
+    return x;
   }
 
   typename Classifier::Activations act_{};

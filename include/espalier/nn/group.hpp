@@ -20,8 +20,9 @@ class UnitMask {
   UnitMask() = default;
   UnitMask(Device& device, Index units)
       : full_(units), origin_(std::size_t(units)), alive_(std::size_t(units), 1), forward_(device, units),
-        backward_(device, units) {
+        backward_(device, units), there_(device, units) {
     for (std::size_t u = 0; u < origin_.size(); ++u) origin_[u] = int(u);
+    device.upload(there_.view().data, origin_.data(), units);
     upload(device);
   }
 
@@ -35,6 +36,7 @@ class UnitMask {
     return false;
   }
   bool straight_through() const { return straight_through_; }  ///< backward does not see the mask
+  const int* origin_there() const { return there_.view().data; }  ///< origin(), on the device
   View<const A, 1> forward() const { return forward_.view(); }
   View<const A, 1> backward() const { return backward_.view(); }
   /// For a projection that owns `width` outputs of each unit.
@@ -53,12 +55,13 @@ class UnitMask {
       if (alive_[u]) kept.push_back(origin_[u]);
     const Index full = full_;
     *this = UnitMask(device, Index(kept.size()));
-    full_ = full, origin_ = std::move(kept);
+    restore(device, full, std::move(kept));
   }
   /// A compacted model read back: origins of units that are all alive.
-  void restore(Index full, std::vector<int> origin) {
+  void restore(Device& device, Index full, std::vector<int> origin) {
     require(Index(origin.size()) == units(), "mask: {} origins for {} units", origin.size(), units());
     full_ = full, origin_ = std::move(origin);
+    device.upload(there_.view().data, origin_.data(), units());
   }
 
  private:
@@ -75,6 +78,7 @@ class UnitMask {
   std::vector<std::uint8_t> alive_;
   bool straight_through_ = false;
   Tensor<Device, A, 1> forward_, backward_;  // (units)
+  Tensor<Device, int, 1> there_;             // (units)
 };
 
 /// `width` consecutive rows or columns of one projection belong to each unit. A fused projection has several parts, one

@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <espalier/kernel/attention_backward.hpp>
+#include <espalier/nn/dropout.hpp>
 #include <espalier/nn/group.hpp>
 #include <string>
 
@@ -42,7 +43,7 @@ class SelfAttention {
     auto y = pass.matrix(x.rows(), act.Q.cols());
     auto lse = pass.template matrix<A>(x.rows(), heads());
     const kernel::Attention<T, A, Context> kernel{layout(pass),     scale(), act.Q, act.K, act.V, units.forward(),
-                                                  units.backward(), y,       lse,   sees};
+                                                  units.backward(), y,       lse,   dropping(pass, sees)};
     pass.device.for_each_row(kernel.rows(), kernel);
     act.y = y, act.lse = lse;
     return out.forward(pass, y, act.o);
@@ -58,7 +59,7 @@ class SelfAttention {
     auto delta = scratch.template matrix<A>(dy.rows(), heads());
     const kernel::AttentionBackward<T, A, Context> common{
         layout(pass), scale(), act.Q, act.K, act.V, units.forward(), units.backward(), act.y, act.lse, dy, dQ, dK, dV,
-        delta, sees};
+        delta, dropping(pass, sees)};
     const kernel::AttentionBackwardQueries<T, A, Context> queries{common};
     const kernel::AttentionBackwardKeys<T, A, Context> keys{common};
     pass.device.for_each_row(queries.rows(), queries);
@@ -87,9 +88,14 @@ class SelfAttention {
   }
 
   Projection query, key, value, out;
-  UnitMask<Device> units;  // heads
+  UnitMask<Device> units;      // heads
+  Dropout<Device> dropout{};   // of probabilities
 
  private:
+  Context dropping(const Pass<Device>& pass, Context sees) const {
+    if (dropout.on(pass)) sees.dropout = {dropout.p, dropout.stream, pass.state, units.origin_there(), units.full()};
+    return sees;
+  }
   OutputMask<A> mask() const { return units.outputs(head_dim_); }
   A scale() const { return A(1 / std::sqrt(double(head_dim_))); }
   kernel::HeadLayout layout(const Pass<Device>& pass) const {
