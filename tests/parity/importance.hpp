@@ -4,9 +4,12 @@
 // included.
 #include <espalier/prune/importance/full_taylor.hpp>
 #include <espalier/prune/importance/magnitude.hpp>
+#include <espalier/prune/importance/movement.hpp>
+#include <espalier/prune/importance/obs.hpp>
 #include <espalier/prune/importance/random.hpp>
 #include <espalier/prune/importance/signed_taylor.hpp>
 #include <espalier/prune/importance/taylor.hpp>
+#include <espalier/prune/importance/wanda.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <limits>
 
@@ -45,6 +48,12 @@ struct Scored {
             matrix<const X>(x.data(), kTokens, kIn), matrix<const X>(y.data(), kTokens, kOut),
             matrix<const X>(dy.data(), kTokens, kOut), matrix<const X>(dx.data(), kTokens, kIn)};
         importance.observe(pass, projection, axis, sight, sums);
+      } else if constexpr (reads_inputs(Score::needs)) {
+        if (!espalier::detail::reads<Score>(axis)) continue;
+        InputStatistics<Device> seen(device, kIn, Score::needs == Needs::input_squares ? InputStatistic::squares
+                                                                                      : InputStatistic::products);
+        seen.add(pass, matrix<const X>(x.data(), kTokens, kIn));
+        importance.score(pass, projection, axis, seen.inputs(), sums);
       } else {
         importance.score(pass, projection, axis, sums);
       }
@@ -73,6 +82,9 @@ void scores_of_a_projection(Judge& judge) {
       scored.by(out, "full Taylor, abs", FullTaylorImportance{Power::abs});
       scored.by(out, "signed Taylor", SignedTaylorImportance{});
       scored.by(out, "magnitude", MagnitudeImportance{});
+      scored.by(out, "movement", MovementImportance{});
+      scored.by(out, "Wanda", WandaImportance{});
+      scored.by(out, "OBS", OBSImportance{.damp = 1});
     });
   });
 }
@@ -164,6 +176,8 @@ void importance(Judge& judge) {
   const Power power = precision_of<Device> == Precision::bf16 ? Power::abs : Power::square;  // sums that cancel, too
   scores_of_a_model<Device>(judge, "signed Taylor", SignedTaylorImportance{power});
   scores_of_a_model<Device>(judge, "magnitude", MagnitudeImportance{});
+  scores_of_a_model<Device>(judge, "Wanda", WandaImportance{});
+  scores_of_a_model<Device>(judge, "OBS", OBSImportance{.damp = 1});
   scores_of_a_model<Device>(judge, "random", RandomImportance{.seed = 3});
   running_scores<Device>(judge);
   equal_scores<Device>(judge);

@@ -8,7 +8,7 @@ namespace espalier::inline v0::kernel {
 
 template <class A>
 ESPALIER_FN bool is_alive(const OutputMask<A>& units, Index j) {
-  return !units || units.forward(j / units.width % units.forward.shape[0]) != A(0);
+  return !units.forward || units.forward(j / units.width % units.forward.shape[0]) != A(0);
 }
 /// 2 / n Σ_t x_ti x_tj; only the lower triangle of the products is read.
 template <class A>
