@@ -13,6 +13,14 @@ namespace {
 
 const std::vector<std::string> small_run{"--seq-len", "16", "--batch", "4", "--lr", "3e-3", "--eval-every", "20"};
 
+/// What the table of settings says of one.
+std::string told(const Result& r, const std::string& name) {
+  std::istringstream words(r.err);
+  for (std::string word; words >> word;)
+    if (word == name && words >> word) return word;
+  return "";
+}
+
 double perplexity(const std::vector<std::string>& model, const std::string& data) {
   const Result r = run(std::vector<std::string>{"eval"} + model +
                        std::vector<std::string>{"-d", data, "--seq-len", "16", "--runs", "1", "--json"});
@@ -71,19 +79,34 @@ TEST_CASE("prune, export, eval: half the units leave, every file of the run is t
   CHECK(record.at("result") == result);
   std::istringstream lines(read(scratch / "small/metrics.jsonl"));
   std::string line;
-  int steps = 0, evaluations = 0;
+  int steps = 0, evaluations = 0, compactions = 0;
+  long bytes = 0;
   while (std::getline(lines, line)) {
     const auto m = nlohmann::json::parse(line);
     if (m.at("step") != 0) {
       ++steps;
-      for (const char* key : {"loss", "lr", "grad_norm", "sparsity", "params", "tokens_per_s", "ms"})
+      for (const char* key : {"loss", "lr", "grad_norm", "sparsity", "params", "tokens_per_s", "ms", "bytes"})
         CHECK(m.contains(key));
+      if (bytes > 0) CHECK(m.at("bytes") <= bytes);  // units leave, and nothing comes
+      bytes = m.at("bytes");
     }
     evaluations += m.contains("val_loss") ? 1 : 0;
+    if (m.contains("compaction")) {
+      ++compactions;
+      CHECK(m.at("compaction").at("params") == m.at("params"));
+      CHECK(m.at("compaction").at("bytes_after") < m.at("compaction").at("bytes_before"));
+    }
     if (m.at("step") == 60) CHECK(m.at("params") == result.at("pruned").at("parameters"));
   }
   CHECK(steps == 60);
   CHECK(evaluations == 4);
+  CHECK(compactions >= 3);
+  const auto& stretches = result.at("stretches");
+  REQUIRE(int(stretches.size()) == compactions + 1);
+  CHECK(stretches.front().at("params") == result.at("dense").at("parameters"));
+  CHECK(stretches.back().at("params") == result.at("pruned").at("parameters"));
+  CHECK(stretches.back().at("bytes") < stretches.front().at("bytes"));
+  CHECK(stretches.back().at("step_ms") > 0);
   const auto plan = nlohmann::json::parse(read(scratch / "small/espalier_plan.json"));
   CHECK(plan.at("groups").size() == 4);
 
@@ -92,6 +115,7 @@ TEST_CASE("prune, export, eval: half the units leave, every file of the run is t
   CHECK(html.find("<script") == std::string::npos);
   CHECK(html.find("http") == std::string::npos);
   CHECK(html.find("class=\"kept\"") != std::string::npos);
+  CHECK(html.find("As units left") != std::string::npos);
   CHECK(html.find("prefers-color-scheme:dark") != std::string::npos);
 
   const double small = perplexity({scratch / "small"}, val);
@@ -102,6 +126,44 @@ TEST_CASE("prune, export, eval: half the units leave, every file of the run is t
   CHECK(fs::file_size(scratch / "half/model.safetensors") <
         0.7 * double(fs::file_size(scratch / "small/model.safetensors")));
   CHECK(perplexity({scratch / "half"}, val) == doctest::Approx(small).epsilon(0.02));
+}
+
+TEST_CASE("units that leave during the run, or when it has ended: the same units, and the same model but for rounding") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 6000), val = token_file(scratch, "v.bin", 900, 48, 2);
+  const auto prune = [&](const std::string& out, const std::vector<std::string>& more) {
+    return run(std::vector<std::string>{"prune", checkpoint(), "-d", data, "--val", val, "-o", scratch / out, "--steps",
+                                        "60", "--prune-every", "6", "--dropout", "0.1", "--runs", "1", "--json"} +
+               small_run + more);
+  };
+  const Result live = prune("live", {}), end = prune("end", {"--compact", "end"});
+  CAPTURE(live.err);
+  REQUIRE(live.code == 0);
+  REQUIRE(end.code == 0);
+  CHECK(told(live, "compact") == "live");
+  CHECK(told(end, "compact") == "end");
+  CHECK(live.says("while units left: a step took "));
+  CHECK_FALSE(end.says("while units left"));
+  CHECK(live.json().at("stretches").size() > 3);
+  CHECK(end.json().at("stretches").size() == 1);
+  const auto kept = [&](const std::string& out) {
+    const auto plan = nlohmann::json::parse(read(scratch / (out + "/espalier_plan.json")));
+    std::vector<nlohmann::json> all;
+    for (const auto& group : plan.at("groups")) all.push_back(group.at("kept"));
+    return all;
+  };
+  CHECK(kept("live") == kept("end"));
+  CHECK(perplexity({scratch / "live"}, val) == doctest::Approx(perplexity({scratch / "end"}, val)).epsilon(1e-4));
+
+  // Units that may come back stay where they are, and nobody can have both.
+  const Result revived = prune("revived", {"--revival", "ema"});
+  CHECK(revived.code == 0);
+  CHECK(told(revived, "compact") == "end");
+  const Result both = prune("both", {"--revival", "ema", "--compact", "live"});
+  CHECK(both.code == 2);
+  CHECK(both.says("lets masked units come back"));
+  CHECK(prune("official", {"--official", "--compact", "live"}).code == 2);
+  CHECK_FALSE(fs::exists(scratch / "both"));
 }
 
 TEST_CASE("every criterion prunes, with global ranking to layers of different width") {
@@ -131,7 +193,7 @@ TEST_CASE("an interrupted run leaves a checkpoint, and the resumed one ends in t
     };
     const std::string whole = scratch / (verb + "-whole"), cut = scratch / (verb + "-cut");
     REQUIRE(run(arguments(whole)).code == 0);
-    const Result stopped = run(arguments(cut), {{}, {}, "step 40/"});
+    const Result stopped = run(arguments(cut), {{}, {}, "step 120/"});  // units have left by then
     CAPTURE(stopped.err);
     REQUIRE(stopped.code == 130);
     CHECK(stopped.out.empty());
