@@ -6,6 +6,8 @@
 #include <espalier/prune/options.hpp>
 #include <espalier/prune/plan.hpp>
 #include <espalier/prune/report.hpp>
+#include <espalier/prune/weight_options.hpp>
+#include <espalier/prune/weight_pattern.hpp>
 #include <espalier/train/checkpoint.hpp>
 #include <espalier/train/observer.hpp>
 #include <espalier/train/trainer_options.hpp>
@@ -45,6 +47,8 @@ struct FitPlan {
   double ema = 0.9, warmup = 0.1, cooldown = 0.1, sparsity = 0.5;
   bool linear = false;
   PrunerOptions pruner;
+  std::optional<WeightPattern> weights;  ///< single weights leave, instead of groups
+  WeightPrunerOptions weight_pruner;
   std::string resume;        ///< folder whose newest good checkpoint is taken up; empty: start anew
   std::string interrupt_to;  ///< folder for a checkpoint when somebody asks to stop; empty: none is written
   Index shared_steps = 0;    ///< taken before the pruner came, see recall()

@@ -15,12 +15,14 @@
 #include <espalier/prune/importance/obs.hpp>
 #include <espalier/prune/importance/random.hpp>
 #include <espalier/prune/importance/signed_taylor.hpp>
+#include <espalier/prune/importance/sparse_gpt.hpp>
 #include <espalier/prune/importance/taylor.hpp>
 #include <espalier/prune/importance/wanda.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <espalier/train/trainer.hpp>
 #include <type_traits>
 
+#include "any_weight_pruner.hpp"
 #include "count_facts.hpp"
 #include "open_engine.hpp"
 
@@ -68,11 +70,13 @@ class EngineOf final : public Engine {
         shared == 0 ? AnySchedule::over(pruned, p.sparsity, p.warmup, p.cooldown, p.linear)
                     : AnySchedule::over(pruned, p.sparsity, 0, p.cooldown * double(batches.steps()) / double(pruned), p.linear);
     FitResult result;
+    if (p.weights) {
+      auto pruner = weight_pruner(p, schedule);
+      return finish(run(p, optimizer, pruner, batches, follower, schedule), pruner, follower);
+    }
     with_importance(p, [&](auto importance, auto mask) {
       Pruner pruner(model_, importance, mask, schedule, p.pruner);
-      result = run(p, optimizer, pruner, batches, follower, schedule);
-      result.pruned = pruner.report(), result.plan = pruner.plan();
-      for (const std::string& warning : pruner.warnings()) follower.note(warning);
+      result = finish(run(p, optimizer, pruner, batches, follower, schedule), pruner, follower);
     });
     return result;
   }
@@ -160,6 +164,26 @@ class EngineOf final : public Engine {
       return f(OBSImportance{.damp = p.damp, .decay = p.input_decay, .update = p.update_weights}, latest);
     if (p.criterion == "magnitude") return f(MagnitudeImportance{}, smooth);
     f(RandomImportance{.seed = p.seed}, smooth);
+  }
+
+  AnyWeightPruner<Model> weight_pruner(const FitPlan& p, const AnySchedule& schedule) {
+    const Power power = p.power == "abs" ? Power::abs : Power::square;
+    const auto by = [&](auto score) { return AnyWeightPruner<Model>(model_, score, *p.weights, schedule, p.weight_pruner); };
+    if (p.criterion == "lora") return by(TaylorImportance{.power = power, .eta = p.eta, .scaled = p.scaled});
+    if (p.criterion == "full") return by(FullTaylorImportance{.power = power});
+    if (p.criterion == "movement") return by(MovementImportance{});
+    if (p.criterion == "wanda") return by(WandaImportance{.decay = p.input_decay});
+    if (p.criterion == "obs")
+      return by(OBSImportance{.damp = p.damp, .decay = p.input_decay, .update = p.update_weights});
+    if (p.criterion == "sparsegpt") return by(SparseGPTImportance{.damp = p.damp, .decay = p.input_decay});
+    if (p.criterion == "magnitude") return by(MagnitudeImportance{});
+    return by(RandomImportance{.seed = p.seed});
+  }
+  template <class Pruner>
+  static FitResult finish(FitResult result, Pruner& pruner, Follower& follower) {
+    result.pruned = pruner.report(), result.plan = pruner.plan();
+    for (const std::string& warning : pruner.warnings()) follower.note(warning);
+    return result;
   }
 
   template <class Pruner>

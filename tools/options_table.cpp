@@ -9,6 +9,7 @@
 
 #include "gpu.hpp"
 #include "nearest.hpp"
+#include "requests.hpp"
 #include "trouble.hpp"
 
 namespace espalier::tool {
@@ -171,6 +172,54 @@ std::string text_of(const Option& option, const Settings& settings) {
       option.field);
 }
 
+namespace {
+
+/// What is asked of single weights, and what only groups know.
+void check_granularity(const Request& request) {
+  const Settings& s = request.settings;
+  const auto must = [&](bool holds, std::string what, std::string hint = "") {
+    if (!holds) throw Trouble{Errc::usage, std::move(what), "--granularity " + request.settings.granularity, std::move(hint)};
+  };
+  const auto said = [&](const char* option) {
+    const auto at = request.origin.find(option);
+    return at != request.origin.end() && at->second > Origin::run;
+  };
+  if (s.granularity == "groups") {
+    must(s.criterion != "sparsegpt", "--criterion sparsegpt chooses single weights, not heads and channels",
+         "give it a --granularity: unstructured, or n:m such as 2:4");
+    must(!said("within"), "--within compares single weights; heads and channels are compared by --ranking");
+    return;
+  }
+  const auto pattern = weight_pattern(s);
+  for (const char* option : {"target-params", "round-to", "ranking", "official", "ema"})
+    must(!said(option), format("--{} says nothing to single weights", option),
+         std::string(option) == "ranking" ? "--within row, projection or model says what they are compared with"
+         : std::string(option) == "ema" ? "their scores are those of one step: an average would take a number per weight"
+                                        : "it belongs to --granularity groups");
+  must(s.criterion != "signed", "--criterion signed adds up over a row or a column and says nothing of single weights",
+       "full is the exact one");
+  must(s.dropout == 0, "a mask on single weights works on the weight with its adapter in it, which --dropout has none of",
+       "train with --dropout 0");
+  must(s.criterion != "full" || s.accumulate == 1,
+       "--criterion full chooses single weights while backward runs, from one batch, and --accumulate makes several",
+       "use a larger --batch, or another criterion");
+  must(s.criterion != "full" || pattern->within != Within::model,
+       "--criterion full scores one projection after the other while backward runs, and cannot compare them over the model");
+  must(s.criterion != "sparsegpt" || pattern->kind != WeightPattern::Kind::blocks,
+       "--criterion sparsegpt chooses weight by weight", "unstructured and n:m it can");
+  must(s.criterion != "sparsegpt" || s.within == "auto" || s.within == "projection",
+       "--criterion sparsegpt compares the weights of some columns of one projection, whatever --within says");
+  must(!(s.criterion == "sparsegpt" || s.update_weights) || s.revival == "none",
+       "weights that stay make up for those that leave, which then cannot come back", "use --revival none");
+  must(pattern->kind != WeightPattern::Kind::n_of_m || s.within == "auto" || s.within == "row",
+       "weights of n:m are compared within their m");
+  must(!said("sparsity") || std::abs(pattern->share(s.sparsity) - s.sparsity) < 1e-6,
+       format("{} removes {} of the weights, and --sparsity says {}", pattern->name(), pattern->share(s.sparsity), s.sparsity),
+       "leave --sparsity away, or choose another pattern");
+}
+
+}  // namespace
+
 void check(const Request& request) {
   const Settings& s = request.settings;
   const auto must = [&](bool holds, std::string what, std::string hint = "") {
@@ -205,8 +254,9 @@ void check(const Request& request) {
          format("--{} says nothing to --criterion {}", option, s.criterion), "it belongs to --criterion " + names);
   };
   read_by("eta", {"lora"}), read_by("scaled", {"lora"});
-  read_by("input-decay", {"wanda", "obs"}), read_by("damp", {"obs"}), read_by("update-weights", {"obs"});
+  read_by("input-decay", {"wanda", "obs", "sparsegpt"}), read_by("damp", {"obs", "sparsegpt"}), read_by("update-weights", {"obs"});
   read_by("ema", {"lora", "full", "signed", "wanda", "magnitude", "random"});
+  check_granularity(request);
   must(s.prune_every >= 1, "--prune-every is below 1");
   must(s.round_to >= 1, "--round-to is below 1");
   must(s.steps >= 0 && s.epochs > 0, "--steps and --epochs: there is nothing to do");

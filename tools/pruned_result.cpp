@@ -48,6 +48,11 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
       "were "
       "removed in the same run.",
       s.rank, fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1));
+  if (s.granularity != "groups")
+    out.report.summary = format(
+        "Fine-tuned with adapters of rank {} for {} steps on {}, while {} % of the weights in its blocks became zero in the same "
+        "run, by the pattern {}. Zeros are stored: the file is as large as before.",
+        s.rank, fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1), s.granularity);
   out.report.tiles = {
       {"Parameters", change[0], with_commas(dense.facts.parameters) + " to " + with_commas(pruned.facts.parameters),
        true},
@@ -68,7 +73,11 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
       "the language head included, for one token."};
   out.json = json::Value::object({{"out", s.out}, {"layout", written.layout}, {"steps", fitted.summary.step}});
   for (const Measured& m : out.models) out.json.set(m.name, m.json());
-  if (fitted.pruned) out.json.set("pruning", reached_json(*fitted.pruned));
+  if (fitted.pruned) {
+    json::Value reached = reached_json(*fitted.pruned);
+    reached.set("granularity", s.granularity);
+    out.json.set("pruning", reached);
+  }
   out.json.set("stretches", run.log().stretches_json());
   return out;
 }

@@ -44,7 +44,25 @@ bool compacts_live(const Settings& s) {
                              : "--revival " + s.revival + " lets masked units come back, so that none can leave during the run",
                   "--compact live", "use --compact end, or auto"};
   }
-  return same_run && s.compact != "end";
+  if (s.compact == "live" && s.granularity != "groups") {
+    throw Trouble{Errc::usage, "--granularity " + s.granularity + " makes single weights zero, and nothing leaves memory",
+                  "--compact live", "leave it away"};
+  }
+  return same_run && s.granularity == "groups" && s.compact != "end";
+}
+
+std::optional<WeightPattern> weight_pattern(const Settings& s) {
+  if (s.granularity == "groups") return std::nullopt;
+  const Within within = s.within == "row"          ? Within::row
+                        : s.within == "model"      ? Within::model
+                        : s.within == "projection" ? Within::projection
+                        : s.criterion == "wanda" && s.granularity == "unstructured" ? Within::row
+                                                                                    : Within::projection;
+  try {
+    return WeightPattern::called(s.granularity, within);
+  } catch (const Error& error) {
+    throw Trouble{Errc::usage, error.what(), "--granularity", "groups are heads and channels; 2:4 keeps 2 of every 4 weights"};
+  }
 }
 
 FitPlan fit_plan(const Request& request, const std::string& out) {
@@ -83,6 +101,11 @@ FitPlan fit_plan(const Request& request, const std::string& out) {
   if (s.target_params > 0) p.sparsity = 0.5;  // any: the schedule then says which share of the way is gone
   p.pruner = pruner_options(s);
   if (p.prune && compacts_live(s)) p.trainer.compact = Compaction::live;
+  p.weights = weight_pattern(s);
+  if (p.weights) {
+    p.sparsity = p.weights->share(p.sparsity);
+    p.weight_pruner.every = p.pruner.every, p.weight_pruner.revival = p.pruner.revival, p.weight_pruner.exclude = p.pruner.exclude;
+  }
   // What else makes a run the run it is; files, speed and talk do not.
   json::Value identity = settings_json(request);
   for (const char* key : {"model", "out", "data", "val", "adapter", "threads", "eval-every", "save-every", "keep",

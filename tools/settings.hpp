@@ -47,6 +47,7 @@ struct Settings {
   std::vector<std::string> sparsities = {"0.2", "0.5", "0.8"};
   Index seeds = 5;
   bool official = false;
+  std::string granularity = "groups", within = "auto";
   // training
   Index steps = 0, batch = 8, accumulate = 1, seq_len = 256;
   double epochs = 1, lr = 3e-4, lr_warmup = 0.03, clip = 1, weight_decay = 0;

@@ -34,6 +34,7 @@ const std::vector<VerbWords>& verbs() {
        "Hugging Face directory with a report.",
        "  espalier prune models/tinyllama -d train.bin --val val.bin -o small --sparsity 0.5 --steps 400\n"
        "  espalier prune models/tinyllama -d train.bin -o small --criterion magnitude --round-to 32\n"
+       "  espalier prune models/tinyllama -d train.bin -o sparse --granularity 2:4 --criterion wanda\n"
        "  espalier prune --resume small\n"},
       {Verb::compare, "compare", "which criterion is best on your model: all of them under one protocol", "MODEL",
        "Prunes by every criterion, at every sparsity, with every seed; evaluates all on the same held-out text; writes a\n"

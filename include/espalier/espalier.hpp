@@ -25,6 +25,7 @@
 #include <espalier/prune/importance/obs.hpp>
 #include <espalier/prune/importance/random.hpp>
 #include <espalier/prune/importance/signed_taylor.hpp>
+#include <espalier/prune/importance/sparse_gpt.hpp>
 #include <espalier/prune/importance/taylor.hpp>
 #include <espalier/prune/importance/wanda.hpp>
 #include <espalier/prune/input_statistics.hpp>
@@ -32,6 +33,7 @@
 #include <espalier/prune/pruner.hpp>
 #include <espalier/prune/schedule.hpp>
 #include <espalier/prune/select_lowest.hpp>
+#include <espalier/prune/weight_pruner.hpp>
 #include <espalier/train/adamw.hpp>
 #include <espalier/train/checkpoint.hpp>
 #include <espalier/train/clip.hpp>

@@ -205,6 +205,10 @@ TEST_CASE("adapter dropout together with a mask on weights is refused, and so ar
   Cpu<float> device;
   Linear<Cpu<float>, LowRankAdapter> p(device, 8, 4, false, "q_proj", {.rank = 2, .dropout = 0.1});
   CHECK_THROWS_WITH_AS(p.allow_weight_mask(device, "q_proj"), doctest::Contains("q_proj: its adapter has dropout 0.1"), Error);
+  Single<Cpu<float>> model(device, 4, 8, false, {.rank = 2, .dropout = 0.1}, Axis::rows, 1);
+  model.projection.weight_mask = WeightMask<Cpu<float>>(device, 4, 8);
+  model.projection.weight_mask.set(device, {1u, 2u, 3u, 4u});
+  CHECK_THROWS_WITH_AS(model.loss(std::vector<double>(8), std::vector<double>(4)), doctest::Contains("its rate is 0.1"), Error);
   WeightMask<Cpu<float>> mask(device, 4, 8);
   CHECK_THROWS_AS(mask.set(device, {1u}), Error);
 }

@@ -204,6 +204,10 @@ TEST_CASE("counts are exact: k of every row, k of every n:m group, k of all, for
         CHECK(removed({rows[n].begin() + i * all[n].in, rows[n].begin() + (i + 1) * all[n].in}) ==
               WeightPattern::count(all[n].in, share));
       CHECK(removed(one[n]) == WeightPattern::count(all[n].out * all[n].in, share));
+      CHECK(removed(one[n]) == WeightPattern::unstructured().leaving(all[n].out, all[n].in, share));
+      CHECK(removed(rows[n]) == WeightPattern::unstructured(Within::row).leaving(all[n].out, all[n].in, share));
+      for (const WeightPattern& p : {WeightPattern::n_of_m(2, 4), WeightPattern::n_of_m(3, 7), WeightPattern::rows()})
+        CHECK(removed(chosen<Cpu<float>>(p, all, share)[n]) == p.leaving(all[n].out, all[n].in, share));
       sum += removed(model[n]), total += all[n].out * all[n].in;
     }
     CHECK(sum == WeightPattern::count(total, share));

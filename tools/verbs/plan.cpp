@@ -72,6 +72,7 @@ std::string numbers_text(const std::vector<int>& kept) {
 template <class Family>
 int plan_for(const Request& request, const Console& console) {
   const Settings& s = request.settings;
+  if (s.granularity != "groups") return plan_weights(request, console);
   const ModelFiles<typename Family::Config> files(s.model);
   const PrunerOptions options = pruner_options(s);
   Meta<float> device;

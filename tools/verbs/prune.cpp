@@ -33,7 +33,8 @@ int prune(const Request& request, const Console& console) {
   run.close(result.json, result.report);
 
   if (fitted.pruned) {
-    console.say(format("removed {} % of the prunable parameters (asked: {} %; smallest step: {} %)",
+    console.say(format("{} {} % of the prunable parameters (asked: {} %; smallest step: {} %)",
+                       s.granularity == "groups" ? "removed" : "made zero",
                        fixed(100 * fitted.pruned->reached, 2), fixed(100 * fitted.pruned->asked, 2),
                        fixed(100 * fitted.pruned->step, 2)));
   }

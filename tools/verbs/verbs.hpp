@@ -10,6 +10,7 @@ int demo(const Request&, const Console&);
 int info(const Request&, const Console&);
 int plan(const Request&, const Console&);
 int compare(const Request&, const Console&);
+int plan_weights(const Request&, const Console&);  // of plan, where single weights leave
 int train(const Request&, const Console&);
 int prune(const Request&, const Console&);
 int merge(const Request&, const Console&);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <espalier/core/error.hpp>
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/output_mask.hpp>
 #include <espalier/nn/weight_rows.hpp>
+#include <utility>
 
 namespace espalier::inline v0::detail {
 
@@ -30,6 +32,11 @@ struct MaskedLinear {
   const OutputMask<A>& units;
 
   void forward(View<const T, 2> x, View<T, 2> y) const {
+    if constexpr (kAdapted)
+      require(!pass.training || !p.adapter.active() || p.adapter.dropout == 0,
+              "a mask on single weights works on the weight with its adapter in it, which dropout has none of: its rate is {}, and "
+              "has to be 0",
+              p.adapter.dropout);
     const WeightRows<Device, W, T> weight(pass, sum(), p.weight_mask.bits());
     const Index step = panel_rows(p.out(), p.in());
     const auto panel = pass.matrix(step, p.in());

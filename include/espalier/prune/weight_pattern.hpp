@@ -86,6 +86,14 @@ struct WeightPattern {
   static Index count(Index n, double share) {
     return std::clamp<Index>(Index(std::floor(double(n) * share + 0.5 + 1e-9)), 0, n);
   }
+  /// How many weights of a projection leave at this share, where it is for itself; of blocks, if none lies at an edge.
+  Index leaving(Index out, Index in, double s) const {
+    if (kind == Kind::blocks)
+      return std::min(out * in, count(blocks_down(out) * blocks_across(in), s) * block_height(out) * block_width(in));
+    if (kind == Kind::unstructured) return within == Within::row ? out * count(in, s) : count(out * in, s);
+    const Index k = std::min(count(m, s), m - n);
+    return out * (in / m * k + std::max<Index>(0, in % m - (m - k)));
+  }
   Index block_height(Index out) const { return height == 0 ? out : std::min(height, out); }
   Index block_width(Index in) const { return width == 0 ? in : std::min(width, in); }
   Index blocks_down(Index out) const { return (out + block_height(out) - 1) / block_height(out); }

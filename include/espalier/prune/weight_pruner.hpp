@@ -4,12 +4,12 @@
 #include <espalier/core/visit.hpp>
 #include <espalier/nn/group.hpp>
 #include <espalier/prune/input_statistics.hpp>
-#include <espalier/prune/options.hpp>
 #include <espalier/prune/plan.hpp>
 #include <espalier/prune/report.hpp>
 #include <espalier/prune/schedule.hpp>
 #include <espalier/prune/select_weights.hpp>
 #include <espalier/prune/weight_importance.hpp>
+#include <espalier/prune/weight_options.hpp>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,13 +17,6 @@
 #include <vector>
 
 namespace espalier::inline v0 {
-
-struct WeightPrunerOptions {
-  Index every = 10;                      ///< steps between two events; the last one is where the schedule ends
-  Revival revival = Revival::none;       ///< ema: a weight comes back when its score recovers
-  std::vector<Index> exclude = {};       ///< layers that stay as they are; negative numbers count from the end
-  std::vector<std::string> targets = {}; ///< projections by the end of their names, e.g. "q_proj"; none: all of the blocks
-};
 
 /// Scores single weights while a model is trained, and makes the lowest zero as the schedule goes on, adapter included:
 /// W = (W0 + s B A)∘M.
@@ -73,6 +66,13 @@ class WeightPruner {
   }
   const std::vector<std::string>& warnings() const { return warnings_; }
   const WeightPrunerOptions& options() const { return options_; }
+
+  /// Whether weights that stay make up for those that leave: the base is then not what it was.
+  bool changes_weights() const {
+    if constexpr (kChooses) return true;
+    else if constexpr (requires { importance_.update; }) return importance_.update;
+    else return false;
+  }
 
   /// How many weights of which projection are zero, and why.
   Plan plan() {
@@ -192,7 +192,8 @@ class WeightPruner {
       require(p.adapter.active(),
               "pruner: {}: this importance reads the gradients of an adapter, and it has no active one; give it one, leave it "
               "out with targets, or score by another importance", e.path);
-    require(!p.probe, "pruner: {} is watched by somebody else already; one pruner at a time", e.path);
+    if constexpr (watches_backward(Score::needs))
+      require(!p.probe, "pruner: {} is watched by somebody else already; one pruner at a time", e.path);
     if (changes_weights()) {
       if constexpr (detail::LowRank<decltype(p.adapter)>)
         require(!p.adapter.active() || p.adapter.kInput == Axis::columns,
@@ -200,6 +201,7 @@ class WeightPruner {
                 "score by another importance", e.path);
     }
     p.allow_weight_mask(device(), e.path);
+    p.weight_mask.straight_through = options_.revival == Revival::straight_through;
     e.chosen = Tensor<Device, std::uint32_t, 2>(device(), p.out(), kernel::bit_words(p.in()));
     if constexpr (kSums) e.sum = Tensor<Device, A, 2>(device(), p.out(), p.in());
     if constexpr (kInputs && !kChooses) e.factor = Tensor<Device, A, 1>(device(), p.in());
@@ -213,6 +215,7 @@ class WeightPruner {
     return owed_ || t == last() || (t < last() && t % options_.every == 0 && schedule_(t) > 0);
   }
   void watch() {
+    if constexpr (!watches_backward(Score::needs)) return;
     const Index next = step_ + 1;
     const bool look = kNow ? event_due(next) : kSums || kInputs ? next <= last() || owed_ : false;
     for (Entry& e : entries_) e.p->probe = look ? Probe<Projection>{&e, &observe, Axis::rows, {}} : Probe<Projection>{};
@@ -292,7 +295,6 @@ class WeightPruner {
       if (bad[std::size_t(e.number)] == 0) {
         make_up(e);
         e.p->weight_mask.take(device(), std::as_const(e.chosen).view());
-        e.p->weight_mask.straight_through = options_.revival == Revival::straight_through;
         continue;
       }
       owed_ = owed_ || step_ >= last();
@@ -313,20 +315,14 @@ class WeightPruner {
         const bool done = importance_.choose(scratch, *some[n]->p, some[n]->seen.inputs(), pattern_, schedule_(step_), choices[n]);
         some[n]->changed = some[n]->changed || done;
       }
-      return look(bad);
     } else {
-    if constexpr (kInputs)
-      for (Entry* e : some) importance_.column_factors(pass, std::as_const(*e->p), e->seen.inputs(), e->factor.view());
-    WeightSelection<Device>(pass, pattern_).choose(choices, schedule_(step_), [&](Pass<Device>& inner, std::size_t n) {
-      return scores_of(inner, *some[n]);
-    });
-    look(bad);
+      if constexpr (kInputs && !kSums)
+        for (Entry* e : some) importance_.column_factors(pass, std::as_const(*e->p), e->seen.inputs(), e->factor.view());
+      WeightSelection<Device>(pass, pattern_).choose(choices, schedule_(step_), [&](Pass<Device>& inner, std::size_t n) {
+        return scores_of(inner, *some[n]);
+      });
     }
-  }
-  bool changes_weights() const {
-    if constexpr (kChooses) return true;
-    else if constexpr (requires { importance_.update; }) return importance_.update;
-    else return false;
+    look(bad);
   }
   /// Weights that stay move, where the score asks for it.
   void make_up(Entry& e) {
