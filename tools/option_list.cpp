@@ -54,13 +54,13 @@ std::vector<Option> make_options() {
       {"criterion", &S::criterion, kPlan, pruning, "NAME",
        "importance: LoRA-guided, exact Taylor, signed Taylor, movement, |W| |x|, optimal brain surgeon, SparseGPT, |W|, chance",
        {"lora", "full", "signed", "movement", "wanda", "obs", "sparsegpt", "magnitude", "random"}, {"--prune_metric", "--prune-metric"}},
-      {"granularity", &S::granularity, Verb::prune | Verb::plan, pruning, "NAME",
+      {"granularity", &S::granularity, Verb::prune | Verb::plan | Verb::compare, pruning, "NAME",
        "what leaves together: groups (heads and channels), or single weights: unstructured, 2:4, 4:8, rows, columns, 4x4 ..."},
-      {"within", &S::within, Verb::prune | Verb::plan, pruning, "NAME",
+      {"within", &S::within, Verb::prune | Verb::plan | Verb::compare, pruning, "NAME",
        "single weights are compared within a row, a projection, or the model; auto: projection, for wanda row",
        {"auto", "row", "projection", "model"}},
-      {"criteria", &S::criteria, static_cast<unsigned>(Verb::compare), pruning, "LIST", "criteria to compare; none: all of them"},
-      {"sparsities", &S::sparsities, static_cast<unsigned>(Verb::compare), pruning, "LIST", "shares of the heads and channels that leave"},
+      {"criteria", &S::criteria, static_cast<unsigned>(Verb::compare), pruning, "LIST", "criteria to compare; none: all that know the granularity"},
+      {"sparsities", &S::sparsities, static_cast<unsigned>(Verb::compare), pruning, "LIST", "shares that leave; n:m says its own"},
       {"seeds", &S::seeds, static_cast<unsigned>(Verb::compare), pruning, "N", "runs of each criterion at each sparsity, from --seed on"},
       {"power", &S::power, kPlan | Verb::compare, pruning, "NAME", "of Taylor scores: (G W)^2 or |G W|", {"square", "abs"}},
       {"eta", &S::eta, kPlan | Verb::compare, pruning, "X", "lora: weight of the second-order term"},
@@ -164,7 +164,6 @@ Settings defaults_of(Verb verb) {
     s.layout = "uniform";
     s.steps = 160, s.lr = 3e-3, s.cooldown = 0.3, s.prune_every = 8, s.eval_every = 32;
   }
-  if (verb == Verb::compare) s.criteria = find_option("criterion")->choices;
   return s;
 }
 

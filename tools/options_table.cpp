@@ -92,9 +92,17 @@ std::string joined(const std::vector<std::string>& parts, const char* between) {
 
 }  // namespace
 
-std::vector<double> shares_of(const std::vector<std::string>& texts) {
+std::vector<std::string> criteria_of(const Settings& s) {
+  if (!s.criteria.empty()) return s.criteria;
+  std::vector<std::string> all = find_option("criterion")->choices;
+  std::erase(all, s.granularity == "groups" ? "sparsegpt" : "signed");
+  return all;
+}
+
+std::vector<double> shares_of(const Settings& s) {
+  if (const auto pattern = weight_pattern(s); pattern && pattern->kind == WeightPattern::Kind::n_of_m) return {pattern->share(0)};
   std::vector<double> shares;
-  for (const std::string& text : texts) {
+  for (const std::string& text : s.sparsities) {
     const double share = number(*find_option("sparsities"), text, "");
     if (!(share > 0 && share < 1)) refuse(*find_option("sparsities"), text, "shares above 0 and below 1", "");
     shares.push_back(share);
@@ -244,19 +252,31 @@ void check(const Request& request) {
   must(s.damp >= 0, format("--damp is {}, expected at least 0", s.damp));
   must(!s.update_weights || s.input_decay > 0, "--update-weights needs inputs that are remembered: --input-decay is 0");
   must(!s.update_weights || s.revival == "none", "--update-weights cannot be taken back: --revival has to be none");
+  const std::vector<std::string>& known = find_option("criterion")->choices;
+  for (const std::string& c : s.criteria) {
+    must(std::find(known.begin(), known.end(), c) != known.end(),
+         format("--criteria has '{}', expected some of {}", c, joined(known, ", ")));
+  }
+  const auto chosen = request.verb == Verb::compare ? criteria_of(s) : std::vector<std::string>{s.criterion};
   // What a criterion does not read is not passed over; a resumed run knows all of its settings.
   const auto read_by = [&](const char* option, std::initializer_list<const char*> criteria) {
     const auto said = request.origin.find(option);
     if (said == request.origin.end() || said->second <= Origin::run) return;
     std::string names;
     for (const char* c : criteria) names += (names.empty() ? "" : " or ") + std::string(c);
-    must(std::find(criteria.begin(), criteria.end(), s.criterion) != criteria.end(),
-         format("--{} says nothing to --criterion {}", option, s.criterion), "it belongs to --criterion " + names);
+    const bool any = std::any_of(criteria.begin(), criteria.end(), [&](const std::string& c) {
+      return std::find(chosen.begin(), chosen.end(), c) != chosen.end();
+    });
+    must(any, format("--{} says nothing to --criterion {}", option, joined(chosen, ", ")), "it belongs to --criterion " + names);
   };
   read_by("eta", {"lora"}), read_by("scaled", {"lora"});
   read_by("input-decay", {"wanda", "obs", "sparsegpt"}), read_by("damp", {"obs", "sparsegpt"}), read_by("update-weights", {"obs"});
   read_by("ema", {"lora", "full", "signed", "wanda", "magnitude", "random"});
-  check_granularity(request);
+  for (const std::string& criterion : chosen) {
+    Request one = request;
+    one.settings.criterion = criterion;
+    check_granularity(one);
+  }
   must(s.prune_every >= 1, "--prune-every is below 1");
   must(s.round_to >= 1, "--round-to is below 1");
   must(s.steps >= 0 && s.epochs > 0, "--steps and --epochs: there is nothing to do");
@@ -271,13 +291,7 @@ void check(const Request& request) {
   must(s.runs >= 1, "--runs is below 1");
   must(s.seed >= 0, "--seed is negative");
   must(s.seeds >= 1 && s.seeds <= 1000, format("--seeds is {}, expected 1 to 1000", s.seeds));
-  const std::vector<std::string>& known = find_option("criterion")->choices;
-  for (const std::string& c : s.criteria) {
-    must(std::find(known.begin(), known.end(), c) != known.end(),
-         format("--criteria has '{}', expected some of {}", c, joined(known, ", ")));
-  }
-  must(request.verb != Verb::compare || !s.criteria.empty(), "--criteria is empty: there is nothing to compare");
-  must(request.verb != Verb::compare || !shares_of(s.sparsities).empty(), "--sparsities is empty: there is nothing to compare");
+  must(request.verb != Verb::compare || !shares_of(s).empty(), "--sparsities is empty: there is nothing to compare");
   must(s.threads >= 0 && s.threads <= 4096, format("--threads is {}, expected 0 to 4096", s.threads));
   must(!(s.quiet && s.verbose), "--quiet and --verbose contradict each other");
   if (s.device == "cuda") {

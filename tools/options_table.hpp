@@ -52,8 +52,9 @@ void assign(const Option& option, Settings& settings, const std::vector<std::str
 /// A value as it would be written on a command line; lists with commas.
 std::string text_of(const Option& option, const Settings& settings);
 
-/// 0.2, 50%: shares between 0 and 1, or an error that names --sparsities.
-std::vector<double> shares_of(const std::vector<std::string>& texts);
+/// What a comparison goes through: --criteria, or all that know the granularity; and shares between 0 and 1.
+std::vector<std::string> criteria_of(const Settings&);
+std::vector<double> shares_of(const Settings&);
 
 /// Values that make no sense, alone or together.
 void check(const Request& request);

@@ -64,8 +64,8 @@ std::vector<Arm> arms_of(const Settings& s) {
   std::vector<Arm> arms;
   for (Index k = 0; k < s.seeds; ++k) {
     arms.push_back({"", 0, s.seed + k});
-    for (const double sparsity : shares_of(s.sparsities))
-      for (const std::string& criterion : s.criteria) arms.push_back({criterion, sparsity, s.seed + k});
+    for (const double sparsity : shares_of(s))
+      for (const std::string& criterion : criteria_of(s)) arms.push_back({criterion, sparsity, s.seed + k});
   }
   return arms;
 }
@@ -81,10 +81,11 @@ Trials::Trials(const Request& request, const TokenFile& data, const TokenFile& v
 }
 
 FitPlan Trials::plan(const Arm& arm) const {
-  FitPlan p = fit_plan(request_, "");
-  p.seed = std::uint64_t(arm.seed), p.batches.seed = std::uint64_t(arm.seed);
+  Request one = request_;
+  one.settings.seed = arm.seed;
+  if (!arm.dense()) one.settings.criterion = arm.criterion, one.settings.sparsity = arm.sparsity;
+  FitPlan p = fit_plan(one, "");
   p.prune = !arm.dense();
-  if (p.prune) p.criterion = arm.criterion, p.sparsity = arm.sparsity;
   p.trainer.evaluate_every = 0;
   p.resume.clear();  // a comparison goes on arm by arm
   p.shared_steps = shared_;

@@ -9,6 +9,7 @@
 #include "../fit_run.hpp"
 #include "../interrupt.hpp"
 #include "../numbers.hpp"
+#include "../options_table.hpp"
 #include "../requests.hpp"
 #include "../threads.hpp"
 #include "../trouble.hpp"
@@ -52,6 +53,7 @@ json::Value protocol(const Settings& s, const Trials& trials, const TokenFile& d
                               {"data_sha256", data.tokens().hash()},
                               {"val_sha256", val.tokens().hash()},
                               {"val_tokens", val.size()},
+                              {"granularity", s.granularity},
                               {"length", e.length},
                               {"stride", e.stride > 0 ? e.stride : e.length},
                               {"steps", trials.steps()},
@@ -91,7 +93,7 @@ int compare(const Request& request, const Console& console) {
   console.say(console.bold("espalier compare") + "  " + s.model + (s.out.empty() ? "" : " -> " + s.out));
   console.say(settings_table(request));
   console.say(format("{} arms: {} criteria x {} sparsities x {} seeds, and the dense model tuned alike; {} steps each, the first {} "
-                     "shared by the arms of a seed", Index(arms.size()), Index(s.criteria.size()), Index(s.sparsities.size()), s.seeds,
+                     "shared by the arms of a seed", Index(arms.size()), Index(criteria_of(s).size()), Index(shares_of(s).size()), s.seeds,
                      trials.steps(), trials.shared_steps()));
   if (s.dry_run) {
     const json::Value forecast = json::Value::object({{"dry_run", true}, {"arms", Index(arms.size())}, {"steps", trials.steps()},
@@ -142,12 +144,14 @@ int compare(const Request& request, const Console& console) {
       format("Held-out text: {} tokens, SHA-256 {}.", with_commas(val.size()), val.tokens().hash()),
       latency_protocol(s) + " Speed: latency of the dense model over that of the compacted one.",
       format("Mean of {} seeds ± half of the 95 % confidence interval (Student's t). A seed decides adapters, batches and dropout.", s.seeds),
+      "What leaves: " + (s.granularity == "groups" ? std::string("heads and channels, for good.")
+                                                   : "single weights (" + s.granularity + "), which become zeros of the same files."),
       format("Every arm is trained for {} steps; pruning begins after {}, which the arms of a seed share.", trials.steps(),
              trials.shared_steps())};
   Report report;
   report.title = "Criteria compared on " + io::base_name(s.model);
-  report.summary = format("{} criteria at {} sparsities with {} seeds under one protocol.", Index(s.criteria.size()),
-                          Index(s.sparsities.size()), s.seeds);
+  report.summary = format("{} criteria at {} sparsities with {} seeds under one protocol.", Index(criteria_of(s).size()),
+                          Index(shares_of(s).size()), s.seeds);
   report.command = request.command;
   report.charts = {comparison_chart(done)};
   report.comparison = table, report.notes = notes;
