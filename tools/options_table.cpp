@@ -195,10 +195,10 @@ void check(const Request& request) {
   must(s.damp >= 0, format("--damp is {}, expected at least 0", s.damp));
   must(!s.update_weights || s.input_decay > 0, "--update-weights needs inputs that are remembered: --input-decay is 0");
   must(!s.update_weights || s.revival == "none", "--update-weights cannot be taken back: --revival has to be none");
-  // What a criterion does not read is not passed over; a resumed run knows all of its settings.
+  // What a criterion does not read is not passed over; a resumed run knows all of its settings, and a comparison asks many.
   const auto read_by = [&](const char* option, std::initializer_list<const char*> criteria) {
     const auto said = request.origin.find(option);
-    if (said == request.origin.end() || said->second <= Origin::run) return;
+    if (said == request.origin.end() || said->second <= Origin::run || request.verb == Verb::compare) return;
     std::string names;
     for (const char* c : criteria) names += (names.empty() ? "" : " or ") + std::string(c);
     must(std::find(criteria.begin(), criteria.end(), s.criterion) != criteria.end(),
