@@ -27,16 +27,30 @@ struct Run {
   Remembering pruner;
   Trainer<Model, Remembering> trainer;
 
-  explicit Run(const std::string& folder)
+  explicit Run(const std::string& folder, Compaction compact = Compaction::none)
       : model(device, {.rank = 2}),
         optimizer(model),
         pruner(model, OBSImportance{.decay = 0.9, .update = true}, EMAMask{.decay = 0}, CubicSchedule{.end = 9},
                PrunerOptions{.every = 4}),
         trainer(model, optimizer, pruner, test::tiny_text(800).batches({.size = 2, .length = 12, .steps = 10}),
-                {.rate = {.peak = 1e-2}, .checkpoints = folder, .checkpoint_every = 5}) {}
+                {.rate = {.peak = 1e-2}, .compact = compact, .checkpoints = folder, .checkpoint_every = 5}) {}
 };
 
 }  // namespace
+
+TEST_CASE("The same where units leave for good during the run: inputs and weights are told in the numbers of the dense model") {
+  const test::TemporaryDirectory folder;
+  Run whole(folder / "run", Compaction::live);
+  whole.trainer.run();
+  CHECK(whole.model.blocks()[0].mlp.down_proj.in() == 20);
+  std::filesystem::remove_all(folder / "run/checkpoint-10");
+  Run again(folder / "run", Compaction::live);
+  REQUIRE(again.trainer.resume().has_value());
+  CHECK(again.model.blocks()[0].mlp.down_proj.in() < 40);
+  again.trainer.run();
+  CHECK(hash_of_base(again.model) == hash_of_base(whole.model));
+  CHECK(test::hash_of_training(again.model) == test::hash_of_training(whole.model));
+}
 
 TEST_CASE("A run whose base has changed goes on from a model that has not, to the same bits") {
   const test::TemporaryDirectory folder;
