@@ -84,6 +84,38 @@ TEST_CASE("The state of a compacted model cuts the dense one, and a model that w
   CHECK(dense.run.workspace.peak() == bytes);
 }
 
+TEST_CASE("Masks on single weights are cut along") {
+  Cpu<float> device;
+  NoPruner none;
+  const auto with_weights = [&](Tiny& model) {
+    for (auto& block : model.blocks()) {
+      block.mlp.up_proj.allow_weight_mask(device, "up_proj"), block.mlp.down_proj.allow_weight_mask(device, "down_proj");
+    }
+  };
+  Tiny cut(device), dense(device, {.rank = 4}, 5);
+  with_weights(cut), with_weights(dense);
+  for (auto& block : cut.blocks()) {
+    for (auto* mask : {&block.mlp.up_proj.weight_mask, &block.mlp.down_proj.weight_mask}) {
+      auto words = mask->words(device);
+      for (std::size_t i = 0; i < words.size(); ++i) words[i] = 0x9E3779B9u * std::uint32_t(i + 1);
+      mask->set(device, words);
+    }
+    std::vector<std::uint8_t> alive(40, 1);
+    for (std::size_t u = 0; u < 30; ++u) alive[u] = u % 2 == 0;
+    block.mlp.units.set(device, alive);
+  }
+  compact(cut);
+  put_state(take_state(cut, none), dense, none);
+  CHECK(everything(dense) == everything(cut));
+  for (std::size_t l = 0; l < 2; ++l) {
+    const auto &a = cut.blocks()[l].mlp, &b = dense.blocks()[l].mlp;
+    CHECK(a.down_proj.weight_mask.bits().cols() == 1);
+    CHECK(a.down_proj.weight_mask.words(device) == b.down_proj.weight_mask.words(device));
+    CHECK(a.up_proj.weight_mask.words(device) == b.up_proj.weight_mask.words(device));
+    CHECK(a.up_proj.weight_mask.removed() > 0);
+  }
+}
+
 TEST_CASE("A model that has lost more than the checkpoint cannot take it up") {
   Cut cut;
   const TrainingState state = take_state(cut.model, cut.none);

@@ -9,8 +9,8 @@
 
 namespace espalier::inline v0 {
 
-/// Rows and columns of every trained matrix and units of every group, as they are, or as they will be once a plan has been
-/// applied and compacted: so that a file can be held against a model before the model is cut.
+/// Rows and columns of every trained matrix and every mask, and units of every group, as they are, or as they will be once
+/// a plan has been applied and compacted: so that a file can be held against a model before the model is cut.
 template <class Model>
 class Extents {
  public:
@@ -24,10 +24,12 @@ class Extents {
         const Index units = Index(g.kept.size());
         units_[group.mask] = units;
         group.for_each_side([&](auto& p, Axis axis, const auto& slices) {
+          Index extent = 0;
+          for (const auto& slice : slices) extent += units * slice.width;
+          auto& weight = shapes_.try_emplace(&p.weight_mask, std::vector<Index>{p.out(), p.in()}).first->second;
+          weight[axis == Axis::rows ? 0 : 1] = extent;
           if constexpr (detail::LowRank<decltype(p.adapter)>) {
             if (!p.adapter.present()) return;
-            Index extent = 0;
-            for (const auto& slice : slices) extent += units * slice.width;
             p.adapter.follow(axis, [&](Parameter<Device>& parameter, Axis side) {
               auto& shape = shapes_.try_emplace(&parameter, of(parameter)).first->second;
               shape[side == Axis::rows ? 0 : 1] = extent;
@@ -41,6 +43,12 @@ class Extents {
   std::vector<Index> of(const Parameter<Device>& p) const {
     const auto at = shapes_.find(&p);
     return at == shapes_.end() ? std::vector<Index>{p.rows, p.cols} : at->second;
+  }
+  /// Of the words that hold its bits.
+  std::vector<Index> of(const WeightMask<Device>& mask) const {
+    const auto at = shapes_.find(&mask);
+    if (at == shapes_.end()) return {mask.bits().rows(), mask.bits().cols()};
+    return {at->second[0], kernel::bit_words(at->second[1])};
   }
   Index of(const UnitMask<Device>& mask) const {
     const auto at = units_.find(&mask);

@@ -128,7 +128,7 @@ void for_each_state(Model& model, Pruner& pruner, const Extents<Model>& extents,
   for_each_projection(model, [&](const std::string& path, auto& p) {
     auto& mask = p.weight_mask;
     if (!mask.present()) return;
-    f("weight_mask/" + path, std::vector<Index>{mask.bits().rows(), mask.bits().cols()}, std::int32_t{}, [&] {
+    f("weight_mask/" + path, extents.of(mask), std::int32_t{}, [&] {
       const auto words = mask.words(device);
       return std::vector<std::int32_t>(words.begin(), words.end());
     }, [&](const std::vector<std::int32_t>& words) {
