@@ -175,7 +175,7 @@ TEST_CASE("what is not supported, or does not fit, is refused by name") {
   refused("image_size", 12, "position_embeddings has shape [1, 5, 12]");
   refused("patch_size", 9, "larger than image_size");
   refused("num_channels", 1, "projection.weight has shape [12, 3, 4, 4]");
-  refused("qkv_bias", false, "query.bias, which config.json does not account for");
+  refused("qkv_bias", false, "key.bias', which config.json does not account for");
   refused("num_attention_heads", 5, "no multiple");
   refused("hidden_act", "mish", "mish");
 
