@@ -47,6 +47,9 @@ struct GgufCutting {
       const bool plain = pre.is_object() && pre.text("replacement", "\u2581") == "\u2581" && !pre.flag("split", true);
       if (!plain || (scheme != "first" && scheme != "always" && scheme != "never")) refuse(in, "pre-tokenizer", pre);
       cutting.space_first = scheme != "never";
+      if (cutting.space_first) {
+        cutting.notes.push_back("llama.cpp puts a space before every text, this tokenizer only before those that begin without one");
+      }
     }
     return cutting;
   }
