@@ -11,6 +11,7 @@
 #include <espalier/prune/importance/taylor.hpp>
 #include <espalier/prune/importance/wanda.hpp>
 #include <espalier/prune/pruner.hpp>
+#include <espalier/prune/weight_pruner.hpp>
 #include <limits>
 
 #include "parity/llamas.hpp"
@@ -167,6 +168,31 @@ void equal_scores(Judge& judge) {
   });
 }
 
+/// Bits of single weights, whatever their pattern: exactly the same ones everywhere.
+template <class Device>
+void weight_masks(Judge& judge) {
+  run_case<Device>(judge, "importance/masks on weights", [](Device& device, Thrice& thrice) {
+    thrice([&](Outputs& out) {
+      for (const WeightPattern& pattern :
+           {WeightPattern::unstructured(Within::row), WeightPattern::unstructured(), WeightPattern::unstructured(Within::model),
+            WeightPattern::n_of_m(2, 4), WeightPattern::blocks(3, 4)}) {
+        auto model = random_llama(device, small_llamas()[0].config, {.targets = {"nothing"}});
+        WeightPruner pruner(model, MagnitudeImportance{}, pattern, LinearSchedule{.begin = 0, .end = 2, .sparsity = 0.5},
+                            WeightPrunerOptions{.every = 1});
+        for (int step = 0; step < 2; ++step) {
+          pruner.step();
+          std::vector<double> words;
+          for_each_projection(model, [&](const std::string&, auto& p) {
+            if (p.weight_mask.present())
+              for (const std::uint32_t w : p.weight_mask.words(device)) words.push_back(double(w));
+          });
+          out.add(format("{} within {}, step {}", pattern.name(), espalier::name_of(pattern.within), step), Match::exact, words);
+        }
+      }
+    });
+  });
+}
+
 template <class Device>
 void importance(Judge& judge) {
   scores_of_a_projection<Device>(judge);
@@ -181,6 +207,7 @@ void importance(Judge& judge) {
   scores_of_a_model<Device>(judge, "random", RandomImportance{.seed = 3});
   running_scores<Device>(judge);
   equal_scores<Device>(judge);
+  weight_masks<Device>(judge);
 }
 
 }  // namespace espalier::test::parity

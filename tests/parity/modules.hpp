@@ -123,6 +123,17 @@ void linear_modules(Judge& judge) {
   module_case<Device>(judge, "Linear, frozen", {2, 20}, 45, false, [](Device& device) {
     return Linear<Device, Frozen>(device, 45, 37, true, "p", {});
   });
+  for (const bool straight_through : {false, true})
+    module_case<Device>(judge, straight_through ? "Linear, straight-through mask on weights" : "Linear, mask on weights", {2, 20}, 45,
+                        false, [&](Device& device) {
+                          Linear<Device, LowRankAdapter> linear(device, 45, 37, true, "p", {.rank = 3, .alpha = 6});
+                          linear.allow_weight_mask(device, "p");
+                          std::vector<std::uint32_t> words;
+                          for (Index i = 0; i < linear.weight_mask.bits().size(); ++i) words.push_back(0x9e3779b9u * std::uint32_t(i + 1));
+                          linear.weight_mask.set(device, words);
+                          linear.weight_mask.straight_through = straight_through;
+                          return linear;
+                        });
   for (const AdapterCase& a : adapter_cases())
     for (const bool bias : {false, true})
       module_case<Device>(judge, format("Linear, {}{}", a.name, bias ? ", bias" : ""), {2, 20}, 45, a.training, [&](Device& device) {

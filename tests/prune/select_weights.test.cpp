@@ -276,5 +276,6 @@ TEST_CASE("patterns have the field's names, and what is none is refused") {
     CHECK(WeightPattern::called(name).name() == name);
   for (const char* name : {"", "2:", ":4", "4:4", "5:4", "0:4", "1x1", "x", "4x", "2:300", "2:4:8", "-2:4", "both", "99999999999:4"})
     CHECK_THROWS_AS(WeightPattern::called(name), Error);
+  CHECK_THROWS_AS(WeightPattern::called("rows", Within::row), Error);
   CHECK_THROWS_WITH_AS(WeightPattern::called("4x4", Within::row), doctest::Contains("blocks reach over rows"), Error);
 }

@@ -44,8 +44,8 @@ struct WeightPattern {
   /// "unstructured", "2:4", "rows", "columns", "4x4".
   static WeightPattern called(const std::string& name, Within within = Within::projection) {
     if (name == "unstructured") return unstructured(within);
-    if (name == "rows") return rows(within);
-    if (name == "columns") return columns(within);
+    if (name == "rows") return checked(rows(within));
+    if (name == "columns") return checked(columns(within));
     const std::size_t mark = name.find_first_of(":x");
     const auto number = [&](std::size_t first, std::size_t last) {
       Index x = 0;
@@ -58,9 +58,7 @@ struct WeightPattern {
     const Index a = mark == std::string::npos ? 0 : number(0, mark), b = a < 1 ? 0 : number(mark + 1, name.size());
     require(a >= 1 && b >= 1,
             "'{}' is no pattern of weights: unstructured, n:m as in 2:4, rows, columns and height x width as in 4x4 are", name);
-    const WeightPattern pattern = name[mark] == ':' ? n_of_m(a, b) : blocks(a, b, within);
-    pattern.check();
-    return pattern;
+    return checked(name[mark] == ':' ? n_of_m(a, b) : blocks(a, b, within));
   }
   std::string name() const {
     if (kind == Kind::unstructured) return "unstructured";
@@ -98,6 +96,12 @@ struct WeightPattern {
   Index block_width(Index in) const { return width == 0 ? in : std::min(width, in); }
   Index blocks_down(Index out) const { return (out + block_height(out) - 1) / block_height(out); }
   Index blocks_across(Index in) const { return (in + block_width(in) - 1) / block_width(in); }
+
+ private:
+  static WeightPattern checked(const WeightPattern& pattern) {
+    pattern.check();
+    return pattern;
+  }
 };
 
 }  // namespace espalier::inline v0

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cmath>
-#include <espalier/core/visit.hpp>
-#include <espalier/nn/group.hpp>
-#include <espalier/prune/input_statistics.hpp>
 #include <espalier/prune/plan.hpp>
-#include <espalier/prune/report.hpp>
+#include <espalier/prune/pruned_weights.hpp>
 #include <espalier/prune/schedule.hpp>
 #include <espalier/prune/select_weights.hpp>
 #include <espalier/prune/weight_importance.hpp>
-#include <espalier/prune/weight_options.hpp>
-#include <map>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,7 +15,8 @@ namespace espalier::inline v0 {
 /// Scores single weights while a model is trained, and makes the lowest zero as the schedule goes on, adapter included:
 /// W = (W0 + s B A)∘M.
 ///
-///   WeightPruner pruner(model, MagnitudeImportance{}, WeightPattern::n_of_m(2, 4), CubicSchedule{.begin = 40, .end = 360, .sparsity = 0.5});
+///   WeightPruner pruner(model, MagnitudeImportance{}, WeightPattern::n_of_m(2, 4),
+///                       CubicSchedule{.begin = 40, .end = 360, .sparsity = 0.5});
 ///   for (batch) { model.loss(batch);  clip;  pruner.step();  optimizer.step(); }
 ///
 /// Beside Pruner and with its verbs. Projections of blocks take part, not embeddings and heads. Scores are not smoothed, for
@@ -39,7 +34,7 @@ class WeightPruner {
   WeightPruner(Model& model, Score importance, WeightPattern pattern, Schedule schedule, WeightPrunerOptions options = {})
       : model_(model), importance_(importance), pattern_(pattern), schedule_(schedule), options_(std::move(options)) {
     check();
-    collect();
+    entries_ = pruned_weights(model_, options_, this);
     for (Entry& e : entries_) prepare(e);
     flags_ = Flags(device(), Index(entries_.size()));
     count();
@@ -84,7 +79,7 @@ class WeightPruner {
     told("revival", options_.revival == Revival::none ? "none" : options_.revival == Revival::ema ? "ema" : "straight_through");
     told("step", format("{}", step_));
     for (const Entry& e : entries_)
-      plan.weights.push_back({e.path, e.p->out() * e.p->in(), e.p->weight_mask.removed()});
+      plan.weights.push_back({e.path, e.out * e.in, e.p->weight_mask.removed()});
     return plan;
   }
 
@@ -95,20 +90,7 @@ class WeightPruner {
     f(std::string("pruner.clock"), clock);
     require(clock.size() == 2, "pruner state: {} numbers in pruner.clock, expected 2", clock.size());
     step_ = Index(clock[0]), owed_ = clock[1] != 0;
-    for (Entry& e : entries_) {
-      if constexpr (kInputs) e.seen.visit_state(device(), "pruner." + e.path + ".inputs", f);
-      if (changes_weights()) visit_weight(e, f);
-      if constexpr (kSums) {
-        std::vector<A> sum(std::size_t(e.sum.size()));
-        device().download(e.sum.view().data, sum.data(), e.sum.size());
-        std::vector<double> numbers(sum.begin(), sum.end());
-        f("pruner." + e.path + ".scores", numbers);
-        require(Index(numbers.size()) == e.sum.size(), "pruner state: {} scores of {}, expected {}", numbers.size(), e.path,
-                e.sum.size());
-        sum.assign(numbers.begin(), numbers.end());
-        device().upload(e.sum.view().data, sum.data(), e.sum.size());
-      }
-    }
+    for (Entry& e : entries_) e.visit_state(device(), f, changes_weights());
     count();
     watch();
   }
@@ -119,20 +101,8 @@ class WeightPruner {
   static constexpr bool kInputs = reads_inputs(Score::needs);
   static constexpr bool kNow = Score::needs == Needs::backward && !kSums;  ///< chosen while backward runs
   using Flags = typename Device::template Buffer<int>;
+  using Entry = PrunedWeight<Model>;
   using Sight = typename Probe<Projection>::Sight;
-
-  struct Entry {
-    std::string path;
-    Projection* p = nullptr;
-    Index number = 0;
-    WeightPruner* self = nullptr;
-    Tensor<Device, std::uint32_t, 2> chosen{};  // (out, words)
-    Tensor<Device, A, 2> sum{};                 // (out, in), where a score is a sum over steps
-    Tensor<Device, A, 1> factor{};              // (in), where a score is the weight's times one of its column
-    InputStatistics<Device> seen{};
-    bool changed = false;                       ///< its weight is not what it was
-    Index passes = 0;                           ///< backward passes that were watched since the last step
-  };
 
   Device& device() const { return *model_.run.device; }
 
@@ -145,47 +115,15 @@ class WeightPruner {
     require(options_.every >= 1, "pruner: every is {}, expected at least 1", options_.every);
     const double s = schedule_.sparsity;
     require(s >= 0 && s <= 1, "pruner: sparsity is {}, expected 0 <= sparsity <= 1", s);
-    require(std::abs(pattern_.share(s) - s) < 1e-6, "pruner: {} leaves {} % of the weights, but the schedule ends at sparsity {}; "
-            "give it {}", pattern_.name(), 100 * (1 - pattern_.share(s)), s, pattern_.share(s));
+    require(std::abs(pattern_.share(s) - s) < 1e-6,
+            "pruner: {} leaves {} % of the weights, but the schedule ends at sparsity {}; give it {}", pattern_.name(),
+            100 * (1 - pattern_.share(s)), s, pattern_.share(s));
     if constexpr (kNow)
       require(pattern_.within != Within::model,
               "pruner: exact scores of single weights exist while backward runs, one projection after the other: they cannot be "
               "compared over the model; compare within a projection or a row");
   }
 
-  /// Projections that are part of a block.
-  void collect() {
-    std::map<const void*, Index> layers;
-    Index last = 0;
-    model_.groups([&](auto group) {
-      for (const auto& s : group.slices) layers[s.projection] = group.layer;
-      last = std::max(last, group.layer);
-    });
-    for (const Index x : options_.exclude)
-      require(x <= last && x >= -last - 1, "pruner: layer {} is excluded, but there are {} layers", x, last + 1);
-    std::vector<std::uint8_t> used(options_.targets.size());
-    for_each_projection(model_, [&](const std::string& path, auto& p) {
-      const auto at = layers.find(&p);
-      if (at == layers.end() || !wanted(path, used)) return;
-      for (const Index x : options_.exclude)
-        if (at->second == (x < 0 ? x + last + 1 : x)) return;
-      Entry e;
-      e.path = path, e.p = &p, e.number = Index(entries_.size()), e.self = this;
-      entries_.push_back(std::move(e));
-    });
-    for (std::size_t n = 0; n < used.size(); ++n)
-      require(used[n] != 0, "pruner: no projection of the blocks is called {}", options_.targets[n]);
-    require(!entries_.empty(), "pruner: nothing is left to prune: no projection takes part");
-  }
-  bool wanted(const std::string& path, std::vector<std::uint8_t>& used) const {
-    bool any = used.empty();
-    for (std::size_t n = 0; n < used.size(); ++n) {
-      const std::string& name = options_.targets[n];
-      if (path != name && !path.ends_with("." + name)) continue;
-      used[n] = 1, any = true;
-    }
-    return any;
-  }
   void prepare(Entry& e) {
     Projection& p = *e.p;
     if constexpr (Score::needs == Needs::adapter_gradients)
@@ -235,19 +173,19 @@ class WeightPruner {
   static void observe(const void* observer, Pass<Device>& pass, const Projection& p, const Probe<Projection>&,
                       const Sight& sight) {
     Entry& e = *const_cast<Entry*>(static_cast<const Entry*>(observer));
-    const Score& score = e.self->importance_;
+    WeightPruner& self = *static_cast<WeightPruner*>(e.pruner);
+    const Score& score = self.importance_;
     ++e.passes;
     if constexpr (kInputs) e.seen.add(pass, sight.x);
     if constexpr (kSums) score.accumulate(pass, p, sight, e.sum.view());
     if constexpr (kNow) {
       if (e.passes > 1) return;  // told by step()
       auto scratch = pass.scratch();
-      e.self->clear_flag(e);
-      const WeightChoice choice = e.self->choice(e);
-      WeightSelection<Device>(scratch, e.self->pattern_)
-          .choose(std::span(&choice, 1), e.self->schedule_(e.self->step_ + 1), [&](Pass<Device>& inner, std::size_t) {
-            return score.elements(inner, p, sight);
-          });
+      self.clear_flag(e);
+      const WeightChoice choice = self.choice(e);
+      WeightSelection<Device>(scratch, self.pattern_)
+          .choose(std::span(&choice, 1), self.schedule_(self.step_ + 1),
+                  [&](Pass<Device>& inner, std::size_t) { return score.elements(inner, p, sight); });
     }
   }
 
@@ -256,7 +194,7 @@ class WeightPruner {
   }
   WeightChoice choice(Entry& e) {
     const bool permanent = options_.revival == Revival::none && e.p->weight_mask;
-    return {e.p->out(), e.p->in(), permanent ? e.p->weight_mask.bits() : View<const std::uint32_t, 2>{},
+    return {e.out, e.in, permanent ? e.p->weight_mask.bits() : View<const std::uint32_t, 2>{},
             permanent ? e.p->weight_mask.removed() : 0, e.chosen.view(), flags_.data() + e.number};
   }
   auto scores_of(Pass<Device>& pass, Entry& e) {
@@ -312,7 +250,8 @@ class WeightPruner {
     if constexpr (kChooses) {
       for (std::size_t n = 0; n < some.size(); ++n) {
         auto scratch = pass.scratch();
-        const bool done = importance_.choose(scratch, *some[n]->p, some[n]->seen.inputs(), pattern_, schedule_(step_), choices[n]);
+        const bool done =
+            importance_.choose(scratch, *some[n]->p, some[n]->seen.inputs(), pattern_, schedule_(step_), choices[n]);
         some[n]->changed = some[n]->changed || done;
       }
     } else {
@@ -343,42 +282,9 @@ class WeightPruner {
     for (std::size_t n = 0; n < flags.size(); ++n) bad[n] = bad[n] != 0 || flags[n] != 0;
   }
 
-  /// No numbers for as long as the weight has not changed.
-  template <class F>
-  void visit_weight(Entry& e, F&& f) {
-    using W = typename Projection::W;
-    auto& weight = e.p->weight;
-    std::vector<W> numbers(std::size_t(e.changed ? weight.size() : 0), W(0.0f));
-    device().download(weight.view().data, numbers.data(), Index(numbers.size()));
-    std::vector<double> state;
-    for (const W& x : numbers) state.push_back(double(widen<Wide<W>>(x)));
-    f("pruner." + e.path + ".weight", state);
-    if (state.empty()) return;
-    require(Index(state.size()) == weight.size(), "pruner state: {} has {} weights, expected {}", e.path, state.size(), weight.size());
-    e.changed = true;
-    numbers.clear();
-    for (const double x : state) numbers.push_back(W(Wide<W>(x)));
-    device().upload(weight.view().data, numbers.data(), weight.size());
-  }
-
   void count() {
-    PruneReport r;
-    r.asked = pattern_.share(schedule_.sparsity);
-    r.before = count_parameters(model_);
-    for (const Entry& e : entries_) {
-      const Index out = e.p->out(), in = e.p->in();
-      require(e.chosen.shape(0) == out && e.chosen.shape(1) == kernel::bit_words(in),
-              "pruner: {} changed its shape; groups of units leave before single weights do, or after", e.path);
-      r.prunable += out * in, r.removed += e.p->weight_mask.removed();
-      const Index one = pattern_.kind == WeightPattern::Kind::blocks ? pattern_.block_height(out) * pattern_.block_width(in) : 1;
-      const Index together = pattern_.kind == WeightPattern::Kind::n_of_m ? out * ((in + pattern_.m - 1) / pattern_.m)
-                             : pattern_.within == Within::row             ? out
-                                                                          : one;
-      r.step_parameters = pattern_.within == Within::model ? std::max(r.step_parameters, one) : r.step_parameters + together;
-    }
-    r.after = r.before - r.removed, r.least = r.before - r.prunable;
-    r.reached = double(r.removed) / double(r.prunable), r.step = double(r.step_parameters) / double(r.prunable);
-    report_ = r;
+    report_ = counted(entries_, pattern_, count_parameters(model_));
+    report_.asked = pattern_.share(schedule_.sparsity);
   }
 
   Model& model_;
