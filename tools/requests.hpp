@@ -16,6 +16,7 @@ LowRankOptions adapter_options(const Settings&);
 PrunerOptions pruner_options(const Settings&);
 /// What --compact comes to: masked units leave while the run goes on.
 bool compacts_live(const Settings&);
+TargetRequest target_request(const Settings&);
 FitPlan fit_plan(const Request&, const std::string& checkpoints);
 std::optional<Dtype> dtype_called_by(const std::string& dtype);  ///< none: as the checkpoint
 /// Refuses a missing positional argument with a hint.
