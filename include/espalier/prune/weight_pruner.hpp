@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <espalier/core/visit.hpp>
 #include <espalier/nn/group.hpp>
@@ -378,10 +379,13 @@ class WeightPruner {
       const Index together = pattern_.kind == WeightPattern::Kind::n_of_m ? out * ((in + pattern_.m - 1) / pattern_.m)
                              : pattern_.within == Within::row             ? out
                                                                           : one;
-      r.step_parameters = pattern_.within == Within::model ? std::max(r.step_parameters, one) : r.step_parameters + together;
+      const double step = double(pattern_.within == Within::model ? one : together);
+      r.smallest_step = pattern_.within == Within::model ? std::max(r.smallest_step, step) : r.smallest_step + step;
     }
-    r.after = r.before - r.removed, r.least = r.before - r.prunable;
-    r.reached = double(r.removed) / double(r.prunable), r.step = double(r.step_parameters) / double(r.prunable);
+    r.after = r.before - r.removed;
+    r.reached = double(r.removed) / double(r.prunable), r.step = r.smallest_step / double(r.prunable);
+    r.dense = double(r.before), r.least = double(r.before - r.prunable), r.left = double(r.after);
+    r.target = r.dense - r.asked * double(r.prunable);
     report_ = r;
   }
 
