@@ -3,6 +3,7 @@
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/data/tokens.hpp>
 #include <espalier/io/dtype_names.hpp>
+#include <espalier/prune/latency.hpp>
 #include <espalier/prune/options.hpp>
 #include <espalier/prune/plan.hpp>
 #include <espalier/prune/report.hpp>
@@ -19,6 +20,7 @@
 
 #include "any_schedule.hpp"
 #include "facts.hpp"
+#include "planned.hpp"
 
 namespace espalier::tool {
 
@@ -49,6 +51,9 @@ struct FitPlan {
   PrunerOptions pruner;
   std::optional<WeightPattern> weights;  ///< single weights leave, instead of groups
   WeightPrunerOptions weight_pruner;
+  TargetRequest target;    ///< the pruner's target is made from it, for the model at hand
+  LatencyOptions latency;
+  std::optional<LatencyFit> timed;  ///< for a target in seconds: the MACs that take so long
   std::string resume;        ///< folder whose newest good checkpoint is taken up; empty: start anew
   std::string interrupt_to;  ///< folder for a checkpoint when somebody asks to stop; empty: none is written
   Index shared_steps = 0;    ///< taken before the pruner came, see recall()
@@ -71,6 +76,7 @@ struct FitResult {
   TrainingSummary summary;
   std::optional<PruneReport> pruned;
   std::optional<Plan> plan;
+  PrunerOptions pruner;    ///< with the target that was in force
   std::string checkpoint;  ///< where it was interrupted
 };
 
@@ -98,6 +104,10 @@ class Engine {
   virtual void recall(const TrainingState&, Index steps) = 0;
   /// Scores of every unit without training, for criteria that need the weights alone.
   virtual Plan choose_now(const FitPlan&) = 0;
+  /// What pruning comes to; refuses what cannot be reached.
+  virtual PruneReport foresee(const FitPlan&) = 0;
+  /// Measures models of different size that are cut to shape, until one takes as long as was asked for.
+  virtual LatencyFit time_to(const FitPlan&) = 0;
   virtual void merge() = 0;             ///< W0 + s B A
   virtual void compact() = 0;           ///< masked units leave
   virtual void round(Dtype dtype) = 0;  ///< numbers become what a file of this type can hold

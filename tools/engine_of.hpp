@@ -74,9 +74,11 @@ class EngineOf final : public Engine {
       auto pruner = weight_pruner(p, schedule);
       return finish(run(p, optimizer, pruner, batches, follower, schedule), pruner, follower);
     }
+    const PrunerOptions options = options_of(p);
     with_importance(p, [&](auto importance, auto mask) {
-      Pruner pruner(model_, importance, mask, schedule, p.pruner);
+      Pruner pruner(model_, importance, mask, schedule, options);
       result = finish(run(p, optimizer, pruner, batches, follower, schedule), pruner, follower);
+      result.pruner = pruner.options();
     });
     return result;
   }
@@ -98,7 +100,7 @@ class EngineOf final : public Engine {
     Plan plan;
     with_importance(p, [&](auto importance, auto) {
       if constexpr (decltype(importance)::needs == Needs::nothing) {
-        PrunerOptions options = p.pruner;
+        PrunerOptions options = options_of(p);
         options.every = 1;
         Pruner pruner(model_, importance, EMAMask{.decay = 0}, AnySchedule{0, 1, p.sparsity, 0, true}, options);
         pruner.step();
@@ -109,6 +111,35 @@ class EngineOf final : public Engine {
       }
     });
     return plan;
+  }
+
+  PruneReport foresee(const FitPlan& p) override {
+    return planned<Family>(model_.config, model_.source, options_of(p), p.sparsity, p.target).report;
+  }
+  LatencyFit time_to(const FitPlan& p) override {
+    PrunerOptions options = options_of(p);
+    const auto shaped = [&](double left) {
+      options.target.left = left;
+      return planned<Family>(model_.config, model_.source, options, 0.5, p.target);
+    };
+    const PruneReport range = shaped(options.target.left).report;
+    const Index length = p.batches.length;
+    std::vector<int> tokens(std::size_t(length), 0), nothing(std::size_t(length), -100);
+    const auto clock = [] {
+      return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    };
+    const auto seconds_of = [&](double left) {
+      Model shape(device_, shaped(left).stored, no_adapters());
+      for_each_tensor(shape, [&](const std::string&, auto& t) {  // how long a product takes, small numbers must not say
+        using T = std::remove_pointer_t<decltype(t.view().data)>;
+        const std::vector<T> numbers(std::size_t(t.size()), T(0.01f));
+        device_.upload(t.view().data, numbers.data(), t.size());
+      });
+      return median_seconds([&] {
+        static_cast<void>(double(shape.evaluate({tokens, std::span<const int>(nothing), {1, length}, 1.0})));
+      }, clock, p.latency);
+    };
+    return fit_latency(p.target.seconds, range.least, range.dense, seconds_of, p.latency);
   }
 
   void merge() override { espalier::merge(model_); }
@@ -151,6 +182,13 @@ class EngineOf final : public Engine {
   }
   static Written written(const SaveReport& r) { return {std::string(name_of(r.layout)), r.model_type, r.parameters, r.bytes, r.notes}; }
 
+  PrunerOptions options_of(const FitPlan& p) {
+    PrunerOptions options = p.pruner;
+    options.target = target_of<Family>(p.target, model_.config, model_.source, options);
+    if (p.target.seconds > 0)  // until it is measured, or a checkpoint says what was, nothing leaves
+      options.target.left = p.timed ? p.timed->left : count(options.target.budget, model_);
+    return options;
+  }
   template <class F>
   static void with_importance(const FitPlan& p, F&& f) {
     const Power power = p.power == "abs" ? Power::abs : Power::square;

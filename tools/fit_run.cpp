@@ -79,10 +79,25 @@ FitRun::FitRun(const Request& request, const Console& console)
   console_.say(format("{} steps of {} tokens: {} epochs of {}; held out: {}", steps_,
                       with_commas(s.batch * s.accumulate * s.seq_len), fixed(batches.epochs(steps_), 2), s.data,
                       val_source_));
+  foresee();
+}
+
+/// What cannot be reached is refused before anything is written.
+void FitRun::foresee() {
+  const Settings& s = request_.settings;
+  if (!plan_.prune || (plan_.target.seconds > 0 && !s.resume.empty())) return;
+  if (plan_.target.seconds > 0) {
+    console_.say("measuring models of different size");
+    plan_.timed = engine_->time_to(plan_);
+    console_.say(format("{} models measured: dense {}, least {}; {} MACs per token take {}", plan_.timed->measured,
+                        milliseconds(plan_.timed->dense), milliseconds(plan_.timed->least), with_commas(Index(plan_.timed->left)),
+                        milliseconds(plan_.timed->seconds)));
+  }
+  foreseen_ = engine_->foresee(plan_);
 }
 
 json::Value FitRun::forecast() const {
-  return json::Value::object(
+  json::Value out = json::Value::object(
       {{"dry_run", true},
        {"parameters", dense_.parameters},
        {"trainable", dense_.trainable},
@@ -90,6 +105,8 @@ json::Value FitRun::forecast() const {
        {"tokens_per_step", request_.settings.batch * request_.settings.accumulate * request_.settings.seq_len},
        {"weights", placement_.weights == Storage::bf16 ? "bf16" : "fp32"},
        {"settings", settings_json(request_)}});
+  if (foreseen_) out.set("budget", target_json(*foreseen_, foreseen_->left));
+  return out;
 }
 
 bool FitRun::fit() {

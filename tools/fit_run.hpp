@@ -31,6 +31,7 @@ class FitRun {
   std::unique_ptr<Engine> release() { return std::move(engine_); }
   const RunDirectory& directory() const { return directory_; }
   RunRecord& record() { return record_; }
+  const std::optional<LatencyFit>& timed() const { return plan_.timed; }
   Placement placement() const { return placement_; }
 
   /// What --dry-run prints: steps, and what will be asked for.
@@ -46,6 +47,8 @@ class FitRun {
   void close(const json::Value& result, const Report& report);
 
  private:
+  void foresee();
+
   const Request& request_;
   const Console& console_;
   RunDirectory directory_;
@@ -58,6 +61,7 @@ class FitRun {
   FitPlan plan_;
   Index steps_ = 0;
   Facts dense_;
+  std::optional<PruneReport> foreseen_;
   Evaluation before_;
   FitResult result_;
   std::vector<LayerUnits> pictured_;

@@ -199,7 +199,8 @@ void check_granularity(const Request& request) {
     return;
   }
   const auto pattern = weight_pattern(s);
-  for (const char* option : {"target-params", "round-to", "ranking", "official", "ema"})
+  for (const char* option : {"sparsity-of", "target-parameters", "target-macs", "macs-at", "target-bytes", "target-latency-ms", "min-heads",
+                             "min-channels", "layer-floor", "round-to", "ranking", "official", "ema"})
     must(!said(option), format("--{} says nothing to single weights", option),
          std::string(option) == "ranking" ? "--within row, projection or model says what they are compared with"
          : std::string(option) == "ema" ? "their scores are those of one step: an average would take a number per weight"
@@ -242,9 +243,25 @@ void check(const Request& request) {
                s.sparsity < 100
            ? format("for {} percent write --sparsity {}", s.sparsity, s.sparsity / 100)
            : "");
-  must(s.target_params >= 0, "--target-params is negative");
-  must(s.target_params == 0 || !request.given("sparsity"), "--sparsity and --target-params both say how much",
-       "give one of them");
+  must(s.target_parameters >= 0 && s.target_macs >= 0 && s.target_bytes >= 0 && s.target_latency_ms >= 0 && s.macs_at >= 0,
+       "--target-parameters, --target-macs, --macs-at, --target-bytes and --target-latency-ms are not negative");
+  std::string how_much = request.given("sparsity") || s.sparsity_of == "all" ? "sparsity" : "";
+  for (const auto& [name, given] : {std::pair<const char*, bool>{"target-parameters", s.target_parameters > 0},
+                                    {"target-macs", s.target_macs > 0},
+                                    {"target-bytes", s.target_bytes > 0},
+                                    {"target-latency-ms", s.target_latency_ms > 0}}) {
+    if (!given) continue;
+    must(how_much.empty(), format("--{} and --{} both say how much", how_much, name), "give one of them");
+    how_much = name;
+  }
+  must(s.macs_at == 0 || s.target_macs > 0 || s.target_latency_ms > 0, "--macs-at says how --target-macs counts, which is not given");
+  must(s.target_latency_ms == 0 || s.runs >= 20,
+       format("--runs is {}: a latency to be reached is a median of at least 20 runs", s.runs));
+  must(s.ranking == "local" || s.layout == "compact" || (s.target_bytes == 0 && s.target_latency_ms == 0),
+       "--ranking global leaves layers of different width, which the file fills up to the widest: nothing is gained",
+       "with --target-bytes and --target-latency-ms use --ranking local, or --layout compact");
+  must(s.min_heads >= 1 && s.min_channels >= 1, "--min-heads and --min-channels are at least 1");
+  must(s.layer_floor >= 0 && s.layer_floor <= 1, format("--layer-floor is {}, expected a share between 0 and 1", s.layer_floor));
   must(s.warmup >= 0 && s.cooldown >= 0 && s.warmup + s.cooldown <= 1,
        format("--warmup {} and --cooldown {} are shares of the steps: together at most 1", s.warmup, s.cooldown));
   must(s.ema >= 0 && s.ema < 1, format("--ema is {}, expected 0 <= decay < 1", s.ema));

@@ -74,9 +74,30 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
   out.json = json::Value::object({{"out", s.out}, {"layout", written.layout}, {"steps", fitted.summary.step}});
   for (const Measured& m : out.models) out.json.set(m.name, m.json());
   if (fitted.pruned) {
-    json::Value reached = reached_json(*fitted.pruned);
-    reached.set("granularity", s.granularity);
-    out.json.set("pruning", reached);
+    // What is printed is counted from the model that was read back.
+    const PruneReport& r = *fitted.pruned;
+    const Target& target = fitted.pruner.target;
+    double left = r.left;
+    if (std::holds_alternative<ByteBudget>(target.budget)) left = double(written.bytes);
+    if (target.left > 0 && !target.widths.empty()) {
+      const auto* macs = std::get_if<MacBudget>(&target.budget);
+      if (std::holds_alternative<ParameterBudget>(target.budget)) left = double(pruned.facts.parameters);
+      if (macs != nullptr && macs->positions == 0) left = double(pruned.facts.macs);
+    }
+    std::optional<LatencyReached> latency;
+    if (s.target_latency_ms > 0) {
+      latency = LatencyReached{s.target_latency_ms / 1e3, pruned.latency};
+      if (!latency->within())
+        out.warnings.push_back(format("the pruned model takes {}, which is not within 5 % of {}: the machine is not as it was "
+                                      "when models were measured", milliseconds(pruned.latency), milliseconds(latency->asked)));
+    }
+    out.target = target_table(r, fitted.pruner, left, latency);
+    json::Value pruning = reached_json(r);
+    pruning.set("granularity", s.granularity);
+    pruning.set("budget", target_json(r, left));
+    if (run.timed()) pruning.set("latency", latency_json(*run.timed()));
+    if (latency) pruning.set("latency_reached", latency->within());
+    out.json.set("pruning", pruning);
   }
   out.json.set("stretches", run.log().stretches_json());
   return out;

@@ -15,6 +15,8 @@ struct Variant {
 struct PrunedResult {
   std::vector<Measured> models;  ///< dense, pruned, and what else was asked for
   Table table;
+  Table target;                       ///< what was asked for, reached, and how near that had to be
+  std::vector<std::string> warnings;
   Report report;
   json::Value json;
 };

@@ -19,7 +19,9 @@ LowRankOptions adapter_options(const Settings& s) {
 
 PrunerOptions pruner_options(const Settings& s) {
   PrunerOptions o;
-  o.every = s.prune_every, o.round_to = s.round_to, o.target_parameters = s.target_params, o.official = s.official;
+  o.every = s.prune_every, o.round_to = s.round_to, o.official = s.official;
+  o.min_heads = s.min_heads, o.min_channels = s.min_channels, o.layer_floor = s.layer_floor;
+  o.of = s.sparsity_of == "all" ? SparsityOf::all : SparsityOf::prunable;
   o.ranking = s.ranking == "global" ? Ranking::global : Ranking::local;
   o.revival = s.revival == "none" ? Revival::none : s.revival == "ema" ? Revival::ema : Revival::straight_through;
   for (const std::string& text : s.exclude_layers) {
@@ -65,6 +67,16 @@ std::optional<WeightPattern> weight_pattern(const Settings& s) {
   }
 }
 
+TargetRequest target_request(const Settings& s) {
+  return {.parameters = double(s.target_parameters),
+          .macs = double(s.target_macs),
+          .bytes = double(s.target_bytes),
+          .seconds = s.target_latency_ms / 1e3,
+          .positions = s.macs_at,
+          .layout = s.layout,
+          .dtype = dtype_called_by(s.dtype)};
+}
+
 FitPlan fit_plan(const Request& request, const std::string& out) {
   const Settings& s = request.settings;
   FitPlan p;
@@ -98,7 +110,9 @@ FitPlan fit_plan(const Request& request, const std::string& out) {
   p.eta = s.eta, p.scaled = s.scaled, p.input_decay = s.input_decay, p.damp = s.damp;
   p.update_weights = s.update_weights;
   p.sparsity = s.sparsity, p.linear = s.schedule == "linear", p.seed = std::uint64_t(s.seed);
-  if (s.target_params > 0) p.sparsity = 0.5;  // any: the schedule then says which share of the way is gone
+  p.target = target_request(s);
+  if (p.target.given()) p.sparsity = 0.5;  // any: the schedule then says which share of the way is gone
+  p.latency = {.runs = s.runs};
   p.pruner = pruner_options(s);
   if (p.prune && compacts_live(s)) p.trainer.compact = Compaction::live;
   p.weights = weight_pattern(s);
@@ -109,8 +123,10 @@ FitPlan fit_plan(const Request& request, const std::string& out) {
   // What else makes a run the run it is; files, speed and talk do not.
   json::Value identity = settings_json(request);
   for (const char* key : {"model", "out", "data", "val", "adapter", "threads", "eval-every", "save-every", "keep",
-                          "log-every", "val-tokens", "runs", "recompute", "layout", "dtype", "compact"})
-    if (std::string(key) != "layout" || !p.pruner.uniform) identity.erase(key);
+                          "log-every", "val-tokens", "runs", "recompute", "layout", "dtype", "compact"}) {
+    const bool shapes = p.target.given() || p.pruner.uniform;  // what is stored is then part of what is asked for
+    if (!(shapes && std::string(key) == "layout") && !(p.target.given() && std::string(key) == "dtype")) identity.erase(key);
+  }
   p.trainer.identity = identity.dump();
   return p;
 }

@@ -18,6 +18,7 @@ PrunerOptions pruner_options(const Settings&);
 bool compacts_live(const Settings&);
 /// None: groups leave.
 std::optional<WeightPattern> weight_pattern(const Settings&);
+TargetRequest target_request(const Settings&);
 FitPlan fit_plan(const Request&, const std::string& checkpoints);
 std::optional<Dtype> dtype_called_by(const std::string& dtype);  ///< none: as the checkpoint
 /// Refuses a missing positional argument with a hint.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "run_record.hpp"
 
+#include "requests.hpp"
+
 #include <ctime>
 #include <espalier/train/manifest.hpp>
 #include <type_traits>
@@ -54,7 +56,7 @@ std::vector<std::pair<std::string, std::string>> shown_settings(const Request& r
         text == "0")
       continue;
     if (o.name == "epochs" && request.settings.steps > 0) continue;
-    if (o.name == "sparsity" && request.settings.target_params > 0) continue;
+    if (o.name == "sparsity" && target_request(request.settings).given()) continue;
     if (o.name == "compact") {
       out.emplace_back(o.name, compacts_live(request.settings) ? "live" : "end");
       continue;

@@ -35,7 +35,11 @@ struct Settings {
   std::string init = "peft";
   // pruning
   double sparsity = 0.5;
-  Index target_params = 0;
+  std::string sparsity_of = "prunable";
+  Index target_parameters = 0, target_macs = 0, target_bytes = 0, macs_at = 0;
+  double target_latency_ms = 0;
+  Index min_heads = 1, min_channels = 1;
+  double layer_floor = 0;
   std::string criterion = "lora", power = "square", schedule = "cubic", ranking = "local", revival = "none",
               compact = "auto";
   double warmup = 0.1, cooldown = 0.1, ema = 0.9;

@@ -15,6 +15,7 @@
 #include <espalier/model/plan_file.hpp>
 #include <espalier/model/save.hpp>
 #include <espalier/model/save_gguf.hpp>
+#include <espalier/model/stored_budget.hpp>
 #include <espalier/model/vit.hpp>
 #include <espalier/nn/merge.hpp>
 #include <espalier/prune/budget.hpp>
@@ -29,6 +30,7 @@
 #include <espalier/prune/importance/taylor.hpp>
 #include <espalier/prune/importance/wanda.hpp>
 #include <espalier/prune/input_statistics.hpp>
+#include <espalier/prune/latency.hpp>
 #include <espalier/prune/mask.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <espalier/prune/schedule.hpp>

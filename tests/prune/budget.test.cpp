@@ -1,80 +1,241 @@
 // SPDX-License-Identifier: MIT
+// Budgets that are hit: seeded cases of every kind under every constraint. What is reached is counted from the tensors of
+// a model that is really compacted, and what can be reached is found by trying.
 #include <doctest/doctest.h>
-#include <cstdlib>
-#include <espalier/prune/budget.hpp>
-
-#include "oracle_numbers.hpp"
+#include <espalier/adapter/frozen.hpp>
+#include <espalier/backend/meta.hpp>
+#include <espalier/model/llama.hpp>
+#include <espalier/prune/compact.hpp>
+#include <espalier/prune/importance/random.hpp>
+#include <espalier/prune/pruner.hpp>
+#include <random>
+#include <set>
 
 using namespace espalier;
-using namespace espalier::test;
 
-TEST_CASE("local counts are floor(n s + 1/2), those of the published program floor(n s)") {
-  const Pool heads{.units = 32, .cost = 1}, channels{.units = 11008, .cost = 1};
-  CHECK(heads.share(0.5) == 16);
-  CHECK(channels.share(0.5) == 5504);
-  CHECK(Pool{.units = 5, .cost = 1}.share(0.5) == 3);  // 2.5 rounds up
-  CHECK(Pool{.units = 50, .cost = 1}.share(0.29) == 15);  // 14.5 in spite of its representation
-  const auto& json = oracle_numbers()["schedule"];
-  const double last = json["official_last_ratio"].get<double>();
-  CHECK(heads.share(last, true) == json["official_heads_removed_of_32"].get<Index>());
-  CHECK(heads.share(last, true) == 15);
-  CHECK(channels.share(last, true) == json["official_ffn_channels_removed_of_11008"].get<Index>());
-  CHECK(heads.share(0.5, true) == json["intended_heads_removed_of_32"].get<Index>());
-  CHECK(channels.share(0.5, true) == json["intended_ffn_channels_removed_of_11008"].get<Index>());
+namespace {
+
+/// Shapes without memory whose scores are thrown with dice.
+struct Dice : Meta<float> {
+  std::mt19937 dice{1};
+  template <class U>
+  void download(const U*, U* to, Index n) {
+    for (Index i = 0; i < n; ++i) to[i] = std::is_floating_point_v<U> ? U(dice() % 1000) : U{};
+  }
+};
+using Rolled = Llama<Dice, Frozen>;
+using Shapes = Llama<Meta<float>, Frozen>;
+
+double bytes_of(const std::string& path) {
+  const auto names = [&](const char* part) { return path.find(part) != std::string::npos; };
+  return names("q_proj") || names("norm") ? 4 : names("up_proj") ? 8 : 2;
 }
 
-TEST_CASE("one unit stays, whatever is asked for") {
-  CHECK(Pool{.units = 1, .cost = 1}.share(0.5) == 0);
-  CHECK(Pool{.units = 4, .cost = 1}.share(0.99) == 3);
-  CHECK(Pool{.units = 4, .cost = 1}.most() == 3);
-  CHECK(Pool{.units = 4, .cost = 1, .least = 2}.most() == 2);
+struct Case {
+  LlamaConfig config;
+  PrunerOptions options;
+  double sparsity = 0.5;
+
+  bool by_budget() const { return options.target.left > 0 || options.of == SparsityOf::all; }
+  bool excluded(Index layer) const {
+    for (const Index e : options.exclude)
+      if (layer == (e < 0 ? e + config.layers : e)) return true;
+    return false;
+  }
+  bool one_width() const { return !options.target.widths.empty(); }
+};
+
+Case roll(std::uint32_t seed) {
+  std::mt19937 dice(seed);
+  const auto any = [&](Index low, Index high) { return low + Index(dice() % std::uint32_t(high - low + 1)); };
+  const auto maybe = [&](int percent) { return int(dice() % 100) < percent; };
+  Case c;
+  const Index groups = any(1, 6);
+  c.config = {.vocab = any(5, 40), .hidden = 8 * any(1, 3), .layers = any(1, 4), .heads = groups * any(1, 2),
+              .groups = groups, .head_dim = 2 * any(1, 3), .feed_forward = any(4, 40)};
+  c.config.tied = maybe(30);
+  if (maybe(30)) c.config.qkv_bias = c.config.out_bias = c.config.feed_forward_bias = true;
+  PrunerOptions& o = c.options;
+  o.every = 1;
+  o.revival = maybe(50) ? Revival::none : Revival::ema;
+  if (maybe(50)) o.ranking = Ranking::global;
+  if (o.ranking == Ranking::global) o.per_cost = maybe(40);
+  if (maybe(50)) o.round_to = any(2, 8);
+  if (maybe(20)) o.min_heads = any(1, groups), o.min_channels = any(1, c.config.feed_forward);
+  if (maybe(30)) o.layer_floor = double(any(1, 6)) / 10;
+  if (maybe(10)) (maybe(50) ? o.heads : o.channels) = false;
+  if (c.config.layers > 1 && maybe(40)) o.exclude = {any(-1, c.config.layers - 1)};
+  if (o.exclude.empty() && o.ranking == Ranking::local) o.uniform = maybe(40);
+  Meta<float> device;
+  Shapes dense(device, c.config);
+  const int kind = int(any(0, 4));
+  if (kind == 1) o.of = SparsityOf::all;
+  if (kind == 3) o.target.budget = MacBudget{.positions = maybe(50) ? double(any(1, 64)) : 0};
+  if (kind == 4) {
+    ByteBudget bytes;
+    for_each_tensor(dense, [&](const std::string& path, auto&) { bytes.bytes[path] = bytes_of(path); });
+    o.target.budget = bytes;
+  }
+  if (kind >= 2) {
+    o.target.left = std::floor(count(o.target.budget, dense) * double(any(50, 102)) / 100);
+    if (o.ranking == Ranking::local && maybe(50)) {
+      for (Index n = 0; n <= groups; ++n) o.target.widths["heads"].push_back(n);
+      for (Index n = 0; n <= c.config.feed_forward; ++n) o.target.widths["channels"].push_back(n);
+    }
+  } else {
+    c.sparsity = double(any(1, 85)) / 100;
+  }
+  return c;
 }
 
-TEST_CASE("what has left cannot return") { CHECK(Pool{.units = 8, .cost = 1, .already = 3}.share(0.1) == 3); }
-
-TEST_CASE("the number kept is the nearest multiple, or all") {
-  for (const Index round : {2, 8, 32})
-    for (Index units : {64, 100, 10})
-      for (Index k = 0; k <= units; ++k) {
-        const Pool pool{.units = units, .cost = 1, .round = round};
-        const Index kept = units - pool.allowed(k);
-        CAPTURE(round);
-        CAPTURE(units);
-        CAPTURE(k);
-        CHECK((kept == units || (kept % round == 0 && kept > 0)));
-        // nothing allowed is nearer to what was asked for
-        for (Index other = round; other < units; other += round)
-          CHECK(std::abs(other - (units - k)) >= std::abs(kept - (units - k)));
-        const Index next = pool.after(pool.allowed(k));
-        if (next != pool.allowed(k)) CHECK((units - next) % round == 0);
-      }
+/// Counted by hand from the shapes: what the budget's own walk should come to.
+double counted_by_hand(Shapes& model, const Budget& budget) {
+  double parameters = 0, macs = 0, bytes = 0, heads = 0;
+  for_each_tensor(model, [&](const std::string& path, auto& t) {
+    const double n = double(t.size());
+    parameters += n, bytes += n * bytes_of(path);
+    if (path.find("_proj.weight") != std::string::npos) macs += n;
+    if (path.find("o_proj.weight") != std::string::npos) heads += double(t.shape(1));
+  });
+  macs += double(model.config.vocab * model.config.hidden);
+  if (const auto* m = std::get_if<MacBudget>(&budget)) return macs + 2 * m->positions * heads;
+  return std::holds_alternative<ByteBudget>(budget) ? bytes : parameters;
 }
 
-TEST_CASE("spending parameters ends within half of the finest step") {
-  for (const Index layers : {1, 3})
-    for (const Index round : {1, 4}) {
-      std::vector<Pool> pools;
-      for (Index l = 0; l < layers; ++l) {
-        pools.push_back({.units = 8, .cost = 640});
-        pools.push_back({.units = 96, .cost = 36, .round = round});
-      }
-      Index most = 0;
-      for (const Pool& p : pools) most += p.cost * p.most();
-      for (Index goal = 0; goal <= most; goal += 7) {
-        const auto k = spend(pools, goal);
-        CAPTURE(goal);
-        CHECK(2 * std::abs(cost_of(pools, k) - goal) <= 36 * round);
-        for (std::size_t p = 0; p < pools.size(); ++p) CHECK(pools[p].allowed(k[p]) == k[p]);
+/// A real model with these units, one width for all layers where the case says so.
+double counted_after(const Case& c, const Plan& plan) {
+  Meta<float> device;
+  LlamaConfig config = c.config;
+  if (c.one_width()) {
+    std::map<std::string, Index> widest;
+    for (const PlanGroup& g : plan.groups) widest[g.kind] = std::max(widest[g.kind], Index(g.kept.size()));
+    config.groups = widest["heads"], config.heads = config.groups * (c.config.heads / c.config.groups);
+    config.feed_forward = widest["channels"];
+    Shapes model(device, config);
+    return counted_by_hand(model, c.options.target.budget);
+  }
+  Shapes model(device, config);
+  const Index after = count_after(model, plan);
+  CHECK(after == count_parameters(model));
+  return counted_by_hand(model, c.options.target.budget);
+}
+
+/// Every number of units that a layer may keep.
+std::vector<Index> allowed(const Case& c, const std::string& kind, Index layer) {
+  const bool heads = kind == "heads";
+  const PrunerOptions& o = c.options;
+  const Index full = heads ? c.config.groups : c.config.feed_forward;
+  std::vector<Index> all{full};
+  if (c.excluded(layer) || !(heads ? o.heads : o.channels)) return all;
+  for (Index n = 1; n < full; ++n)
+    if (n % (heads ? 1 : o.round_to) == 0 && n >= (heads ? o.min_heads : o.min_channels) &&
+        double(n) >= o.layer_floor * double(full) - 1e-9)
+      all.push_back(n);
+  return all;
+}
+
+/// Everything that can be left under the constraints, whatever the scores are.
+std::set<double> everything(const Case& c) {
+  Meta<float> device;
+  Shapes model(device, c.config);
+  const std::vector<double> price = prices(c.options.target.budget, model);
+  std::set<double> sums{count(c.options.target.budget, model)};
+  std::size_t n = 0;
+  std::map<std::string, std::vector<std::pair<Index, double>>> kinds;  // layer and price, by kind
+  model.groups([&](auto group) { kinds[group.kind].push_back({group.layer, price[n++]}); });
+  for (const auto& [kind, layers] : kinds) {
+    const Index full = kind == "heads" ? c.config.groups : c.config.feed_forward;
+    const bool together = c.options.uniform || c.one_width();
+    std::vector<std::pair<Index, double>> steps = layers;
+    if (together) {
+      steps = {{layers[0].first, 0}};
+      for (const auto& [layer, each] : layers) {
+        steps[0].second += each;
+        if (c.excluded(layer)) steps[0].first = layer;  // one that stays wide keeps all others wide
       }
     }
+    for (const auto& [layer, each] : steps) {
+      std::set<double> next;
+      for (const double sum : sums)
+        for (const Index kept : allowed(c, kind, layer)) next.insert(sum - each * double(full - kept));
+      sums = std::move(next);
+    }
+  }
+  return sums;
 }
 
-TEST_CASE("spending keeps shares alike: heads and channels of all layers leave together") {
-  std::vector<Pool> pools;
-  for (int l = 0; l < 4; ++l) {
-    pools.push_back({.units = 32, .cost = 2000});
-    pools.push_back({.units = 1000, .cost = 100});
+}  // namespace
+
+TEST_CASE("a hundred budgets are hit within the step that is printed, or refused with what can be reached") {
+  int hit = 0, refused = 0, kinds[5] = {};
+  for (std::uint32_t seed = 0; seed < 100; ++seed) {
+    CAPTURE(seed);
+    Case c = roll(seed);
+    const PrunerOptions& o = c.options;
+    if (o.exclude == std::vector<Index>{0} && c.config.layers == 1) continue;
+    const std::set<double> reachable = everything(c);
+    const double dense = *reachable.rbegin(), least = *reachable.begin();
+    Dice device;
+    device.dice.seed(seed);
+    Rolled model(device, c.config);
+    const std::vector<double> price = prices(o.target.budget, model);
+    double prunable = 0, coarsest = 0;
+    std::map<std::string, double> finest;
+    std::size_t n = 0;
+    model.groups([&](auto group) {
+      const auto kept = allowed(c, group.kind, group.layer);
+      const double each = price[n++];
+      const bool open = !c.excluded(group.layer) && (group.kind == "heads" ? o.heads : o.channels);
+      if (open) prunable += each * double(group.units());
+      const Index block = kept.size() < 2 ? 0 : std::max(group.units() - kept.back(), group.kind == "heads" ? 1 : o.round_to);
+      finest[group.kind] = std::max(finest[group.kind], each * double(block));
+      coarsest = std::max(coarsest, each * double(block) * double(c.config.layers));
+    });
+    const double target = o.target.left > 0 ? o.target.left : dense - c.sparsity * (o.of == SparsityOf::all ? dense : prunable);
+    Plan plan;
+    PruneReport report;
+    try {
+      Pruner pruner(model, RandomImportance{}, EMAMask{.decay = 0}, LinearSchedule{.begin = 0, .end = 4, .sparsity = c.sparsity}, o);
+      for (int t = 0; t < 4; ++t) pruner.step();
+      report = pruner.report(), plan = pruner.plan();
+    } catch (const Error& e) {
+      ++refused;
+      const std::string what = e.what();
+      CAPTURE(what);
+      CHECK((target < least || target > dense));
+      CHECK(what.find("from " + amount_text(least) + " to " + amount_text(dense) + " can be reached") != std::string::npos);
+      continue;
+    }
+    ++hit, ++kinds[o.target.budget.index() + (o.of == SparsityOf::all ? 3 : 0)];
+    const double left = counted_after(c, plan);
+    CHECK(left == report.left);
+    CHECK(report.dense == dense);
+    CHECK(report.least == least);
+    CHECK(report.target == doctest::Approx(target).epsilon(1e-12));
+    CHECK(std::abs(left - target) <= report.smallest_step);
+    CHECK(reachable.count(left) == 1);
+    CHECK(report.smallest_step <= coarsest);
+    for (const PlanGroup& g : plan.groups) {
+      const auto kept = allowed(c, g.kind, g.layer);
+      CHECK(std::count(kept.begin(), kept.end(), Index(g.kept.size())) == 1);
+    }
+    if (c.by_budget() && !o.per_cost && !c.one_width()) {
+      // The step is no larger than it must be: a block of the finest kind, or the widest gap there is.
+      double gap = 0, last = least, fine = 1e300;
+      for (const double sum : reachable) gap = std::max(gap, sum - last), last = sum;
+      for (const auto& [kind, step] : finest)
+        if (step > 0) fine = std::min(fine, step * (o.uniform ? double(c.config.layers) : 1));
+      CHECK(report.smallest_step <= std::max(gap, fine) + 1e-9);
+      if (o.ranking == Ranking::local) {
+        double nearest = 1e300;
+        for (const double sum : reachable) nearest = std::min(nearest, std::abs(sum - target));
+        CHECK(std::abs(left - target) <= std::max(nearest, report.smallest_step / 2) + 1e-9);
+      }
+    }
   }
-  const Index half = 4 * (16 * 2000 + 500 * 100);
-  CHECK(spend(pools, half) == std::vector<Index>{16, 500, 16, 500, 16, 500, 16, 500});
+  CHECK(hit + refused >= 95);
+  CHECK(hit >= 60);
+  CHECK(refused >= 10);
+
+  CHECK((kinds[0] >= 10 && kinds[1] >= 10 && kinds[2] >= 10 && kinds[3] >= 5));
 }

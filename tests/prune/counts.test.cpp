@@ -142,11 +142,11 @@ TEST_CASE("a target in parameters is met within the smallest step, whatever the 
       CAPTURE(where);
       if (!options.channels && target < 944'334'848) continue;  // more than all heads
       PrunerOptions o = options;
-      o.target_parameters = target;
+      o.target.left = double(target);
       PruneReport report;
       const Index left = left_after(kTinyLlama, 0.5, o, &report);
-      CHECK(std::abs(left - target) <= report.step_parameters);
-      CHECK(report.step_parameters > 0);
+      CHECK(double(std::abs(left - target)) <= report.smallest_step);
+      CHECK(report.smallest_step > 0);
       CHECK(std::abs(report.asked - report.reached) <= report.step);
     }
   }
@@ -175,7 +175,7 @@ TEST_CASE("a target that cannot be met is refused, with what could be") {
   Device device;
   Model<Frozen> model(device, kTinyLlama);
   const auto ask = [&](Index target) {
-    Pruner pruner(model, MagnitudeImportance{}, EMAMask{}, CubicSchedule{}, PrunerOptions{.target_parameters = target});
+    Pruner pruner(model, MagnitudeImportance{}, EMAMask{}, CubicSchedule{}, PrunerOptions{.target = {.left = double(target)}});
   };
   CHECK_THROWS_WITH_AS(ask(100'000'000), doctest::Contains("cannot be brought to 100000000"), Error);
   CHECK_THROWS_AS(ask(2'000'000'000), Error);

@@ -256,6 +256,20 @@ TEST_CASE("a resumed pruner goes on bit for bit") {
   }), doctest::Contains("layer 1 channels"), Error);
 }
 
+TEST_CASE("a target that was measured goes on with the run") {
+  Cpu<double> device;
+  std::map<std::string, std::vector<double>> saved;
+  for (const double left : {900.0, 1000.0}) {
+    auto model = random_llama<Tiny>(device, kGrouped, {.rank = 2});
+    Pruner pruner(model, RandomImportance{}, EMAMask{}, CubicSchedule{.end = 5}, PrunerOptions{.target = {.left = left}});
+    if (saved.empty()) pruner.visit_state([&](const std::string& name, std::vector<double>& x) { saved[name] = x; });
+    pruner.visit_state([&](const std::string& name, std::vector<double>& x) { x = saved.at(name); });
+    CHECK(pruner.report().target == 900);
+    for (int t = 0; t < 5; ++t) pruner.step();
+    CHECK(std::abs(pruner.report().left - 900) <= pruner.report().smallest_step);
+  }
+}
+
 TEST_CASE("compaction in the middle of a run changes nothing: running scores follow their units") {
   const auto check = [](auto importance, Ranking ranking) {
     std::vector<std::vector<std::vector<int>>> ends;
@@ -385,8 +399,14 @@ TEST_CASE("what makes no sense is refused, with what to do") {
   refuses({.uniform = true, .official = true}, "cannot be uniform");
   refuses({.round_to = 8, .official = true}, "official");
   refuses({.per_cost = true}, "global ranking");
-  refuses({.target_parameters = 10}, "cannot be brought to 10");
-  refuses({.target_parameters = 900}, "its sparsity is 0", 0.0);
+  refuses({.ranking = Ranking::global, .target = {.left = 900, .widths = {{"heads", {0, 1, 2}}}}}, "for nothing");
+  refuses({.target = {.budget = MacBudget{}}}, "say how many should be left");
+  refuses({.target = {.left = 900}, .of = SparsityOf::all}, "drop one of them");
+  refuses({.min_heads = 3}, "3 heads should stay in every layer, but layer 0 has 2");
+  refuses({.layer_floor = 1.5}, "layer_floor is 1.5");
+  refuses({.layer_floor = 0.8}, "can be reached under these constraints");
+  refuses({.target = {.left = 10}}, "cannot be brought to 10");
+  refuses({.target = {.left = 900}}, "its sparsity is 0", 0.0);
 
   auto partial = random_llama<Tiny>(device, kGrouped, {.rank = 2, .targets = {"q_proj"}});
   CHECK_THROWS_WITH_AS(Pruner(partial, TaylorImportance{}, EMAMask{}, CubicSchedule{.end = 5}),

@@ -13,6 +13,7 @@ Candidates group(std::string kind, Index layer, Index cost, std::vector<double> 
                .layer = layer,
                .full = Index(scores.size()),
                .cost = cost,
+               .price = double(cost),
                .scores = scores,
                .alive = {}};
   c.alive.assign(scores.size(), 1);
@@ -50,7 +51,7 @@ TEST_CASE("per cost, all kinds compete and the budget is met as nearly as their 
   // 560 in all; a quarter is 140: three heads of layer 0 make 150, the nearest.
   CHECK(choose(two_layers(), o, {.share = 0.25}) ==
         std::vector<Bits>{{0, 0, 0, 1}, Bits(8, 1), Bits(4, 1), Bits(8, 1)});
-  CHECK(choose(two_layers(), o, {.parameters = 100, .by_parameters = true})[0] == Bits{0, 0, 1, 1});
+  CHECK(choose(two_layers(), o, {.spent = 100, .by_budget = true})[0] == Bits{0, 0, 1, 1});
 }
 
 TEST_CASE("excluded and skipped groups stay as they are") {
@@ -100,7 +101,7 @@ TEST_CASE("rounding holds in every layer under both rankings") {
 
 TEST_CASE("uniform: a goal in parameters gives every layer the same counts") {
   for (Index goal = 0; goal <= 420; goal += 10) {
-    const auto got = choose(two_layers(), {.uniform = true}, {.parameters = goal, .by_parameters = true});
+    const auto got = choose(two_layers(), {.uniform = true}, {.spent = double(goal), .by_budget = true});
     const auto kept = [&](std::size_t g) { return std::accumulate(got[g].begin(), got[g].end(), 0); };
     CHECK(kept(0) == kept(2));
     CHECK(kept(1) == kept(3));

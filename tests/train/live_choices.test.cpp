@@ -43,7 +43,7 @@ TEST_CASE("Local, global, per parameter, by a number of parameters, rounded, uni
   check(score, with({.round_to = 4, .exclude = {0}}));
   check(score, with({.ranking = Ranking::global}));
   check(score, with({.ranking = Ranking::global, .per_cost = true}));
-  check(score, with({.target_parameters = 25000}));
+  check(score, with({.target = {.left = 25000}}));
   check(score, with({.ranking = Ranking::global, .round_to = 8, .normalise = Normalise::alive}));
   check(score, with({.uniform = true, .score_every = 3}));
 }

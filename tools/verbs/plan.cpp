@@ -3,13 +3,11 @@
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/backend/meta.hpp>
 #include <espalier/model/load.hpp>
-#include <espalier/prune/compact.hpp>
-#include <espalier/prune/importance/random.hpp>
-#include <espalier/prune/pruner.hpp>
+#include <espalier/model/stored_budget.hpp>
 
-#include "../any_schedule.hpp"
 #include "../count_facts.hpp"
 #include "../numbers.hpp"
+#include "../planned.hpp"
 #include "../requests.hpp"
 #include "../table.hpp"
 #include "../threads.hpp"
@@ -17,33 +15,6 @@
 
 namespace espalier::tool {
 namespace {
-
-struct Outcome {
-  PruneReport report;
-  Facts facts;
-};
-
-/// Prunes and compacts shapes without memory. Which units leave is not known without scores, how many is.
-template <class Family>
-Outcome outcome(const typename Family::Config& config, PrunerOptions options, double sparsity) {
-  using Shapes = Meta<float>;
-  Shapes device;
-  LanguageModel<Shapes, Frozen, Family> model(device, config);
-  options.every = 1;
-  Outcome out;
-  {
-    // The official program prunes at multiples of ten strictly inside its schedule: what it removes is run through.
-    const AnySchedule schedule =
-        options.official ? AnySchedule::over(400, sparsity, 0.1, 0.1, false) : AnySchedule{0, 1, sparsity, 0, true};
-    if (options.official) options.every = 10;
-    Pruner pruner(model, RandomImportance{}, EMAMask{.decay = 0}, schedule, options);
-    for (Index t = 0; t < (options.official ? 400 : 1); ++t) pruner.step();
-    out.report = pruner.report();
-  }
-  compact(model);
-  out.facts = facts_of(model);
-  return out;
-}
 
 /// "16" where all layers agree, else "12-16".
 std::string kept_text(const Facts& facts, const std::string& kind) {
@@ -74,16 +45,27 @@ int plan_for(const Request& request, const Console& console) {
   const Settings& s = request.settings;
   if (s.granularity != "groups") return plan_weights(request, console);
   const ModelFiles<typename Family::Config> files(s.model);
-  const PrunerOptions options = pruner_options(s);
+  PrunerOptions options = pruner_options(s);
+  const TargetRequest target = target_request(s);
+  options.target = target_of<Family>(target, files.config, files.source, options);
   Meta<float> device;
   LanguageModel<Meta<float>, Frozen, Family> whole(device, files.config);
   const Facts dense = facts_of(whole);
-  Index prunable = 0;
+  const double dense_bytes = double(stored_bytes(whole, files.source, target.dtype).count(whole));
+  std::optional<LatencyFit> latency;
+  if (target.seconds > 0) {
+    console.say(console.faint("measuring models of different size"));
+    latency = open_engine(placement_for(s.model, s.weights, s.device), s.model, no_adapters())->time_to(fit_plan(request, ""));
+    options.target.left = latency->left;
+  }
+  const auto outcome = [&](double share) { return planned<Family>(files.config, files.source, options, share, target); };
 
-  const auto asked = outcome<Family>(files.config, options, s.target_params > 0 ? 0.5 : s.sparsity);
-  prunable = asked.report.prunable;
+  const Planned<Family> asked = outcome(target.given() ? 0.5 : s.sparsity);
+  const Index prunable = asked.report.prunable;
   json::Value result = json::Value::object(
-      {{"model", s.model}, {"parameters", dense.parameters}, {"macs_per_token", dense.macs}, {"prunable", prunable}});
+      {{"model", s.model}, {"parameters", dense.parameters}, {"macs_per_token", dense.macs}, {"file_bytes", dense_bytes},
+       {"prunable", prunable}});
+  if (latency) result.set("latency", latency_json(*latency));
   std::string text;
 
   Table groups;
@@ -98,22 +80,31 @@ int plan_for(const Request& request, const Console& console) {
   text += groups.text();
 
   Table table;
-  table.head = {"sparsity", "parameters", "change", "MACs/token", "change", "head groups", "channels", "reached"};
+  table.head = {"sparsity", "parameters", "change", "MACs/token", "change", "file", "change", "head groups", "channels", "reached"};
   json::Value rows = json::Value::array();
   std::vector<double> shares{0.1, 0.25, 0.5, 0.75};
-  if (s.target_params == 0 && std::find(shares.begin(), shares.end(), s.sparsity) == shares.end())
-    shares.push_back(s.sparsity);
+  if (!target.given() && std::find(shares.begin(), shares.end(), s.sparsity) == shares.end()) shares.push_back(s.sparsity);
   std::sort(shares.begin(), shares.end());
-  if (s.target_params > 0) shares = {0.5};
+  if (target.given()) shares = {0.5}, table.head[0] = "target";
+  if (s.sparsity_of == "all") shares = {s.sparsity}, table.head[0] = "of all";  // others may be out of reach
   for (const double share : shares) {
-    const Outcome o = outcome<Family>(files.config, options, share);
-    const std::string name = s.target_params > 0 ? with_commas(s.target_params) : printed("%.3g", share);
+    Planned<Family> o;
+    try {
+      o = share == s.sparsity || shares.size() == 1 ? asked : outcome(share);
+    } catch (const Error&) {  // what was asked for is reachable; of the others, only those that are
+      table.rows.push_back({printed("%.3g", share), "out of reach", "", "", "", "", "", "", "", ""});
+      continue;
+    }
+    const std::string name = latency ? milliseconds(target.seconds) : target.given() ? brief(o.report.target) : printed("%.3g", share);
     table.rows.push_back(
         {name, with_commas(o.facts.parameters), change_text(double(dense.parameters), double(o.facts.parameters)),
-         brief(double(o.facts.macs)), change_text(double(dense.macs), double(o.facts.macs)),
-         kept_text(o.facts, "heads"), kept_text(o.facts, "channels"), fixed(100 * o.report.reached, 2) + "%"});
+         brief(double(o.facts.macs)), change_text(double(dense.macs), double(o.facts.macs)), bytes_text(o.file_bytes),
+         change_text(dense_bytes, o.file_bytes), kept_text(o.facts, "heads"), kept_text(o.facts, "channels"),
+         fixed(100 * o.report.reached, 2) + "%"});
     rows.push_back(
-        json::Value::object({{"asked", s.target_params > 0 ? json::Value(s.target_params) : json::Value(share)},
+        json::Value::object({{"asked", target.given() ? json::Value(o.report.target) : json::Value(share)},
+                             {"budget", target_json(o.report, o.report.left)},
+                             {"file_bytes", o.file_bytes},
                              {"parameters", o.facts.parameters},
                              {"macs_per_token", o.facts.macs},
                              {"reached", o.report.reached},
@@ -123,10 +114,13 @@ int plan_for(const Request& request, const Console& console) {
   }
   result.set("outcomes", rows);
   text += "\n" + table.text();
+  text += "\n" + target_table(asked.report, options, asked.report.left,
+                              latency ? std::optional<LatencyReached>({target.seconds, latency->seconds}) : std::nullopt).text();
 
   const bool scored = request.given("criterion") && (s.criterion == "magnitude" || s.criterion == "random");
   if (scored) {
     FitPlan p = fit_plan(request, "");
+    p.timed = latency;
     const auto engine = open_engine(placement_for(s.model, s.weights, s.device), s.model, no_adapters());
     const Plan chosen = engine->choose_now(p);
     Table units;
@@ -142,12 +136,18 @@ int plan_for(const Request& request, const Console& console) {
     text += "\nby " + s.criterion + ", at sparsity " + printed("%.3g", s.sparsity) + ":\n" + units.text();
   }
   console.result(console.json() ? result.dump(2) + "\n" : text);
+  if (latency)
+    console.say(format("{} measured on this machine, asked for {}: median of {} runs over {} tokens, {} models tried", milliseconds(latency->seconds),
+                       milliseconds(target.seconds), s.runs, s.seq_len, latency->measured));
   console.say(console.faint(
       format("counted from shapes{}; smallest step that these constraints allow: {} % of {} prunable parameters",
              scored ? "" : ", no weight was read", fixed(100 * asked.report.step, 2), with_commas(prunable))));
   if (request.given("criterion") && !scored) {
     console.say(
         console.faint("which units leave by " + s.criterion + " is known only while training; how many is shown"));
+  }
+  if (options.target.left > 0 && options.target.widths.empty()) {
+    console.say(console.faint("layers will differ: the target counts what is computed; the file fills every layer up to the widest"));
   }
   if (s.ranking == "global" && !scored) {
     console.say(console.faint(

@@ -32,14 +32,9 @@ int prune(const Request& request, const Console& console) {
       measure_pruned(run, request, {{"pruned", s.out}}, written);  // what is measured is what was written
   run.close(result.json, result.report);
 
-  if (fitted.pruned) {
-    console.say(format("{} {} % of the prunable parameters (asked: {} %; smallest step: {} %)",
-                       s.granularity == "groups" ? "removed" : "made zero",
-                       fixed(100 * fitted.pruned->reached, 2), fixed(100 * fitted.pruned->asked, 2),
-                       fixed(100 * fitted.pruned->step, 2)));
-  }
   if (const std::string line = run.log().stretches_line(); !line.empty()) console.say(line);
-  console.result(console.json() ? result.json.dump(2) + "\n" : result.table.text());
+  console.result(console.json() ? result.json.dump(2) + "\n" : result.table.text() + "\n" + result.target.text());
+  for (const std::string& warning : result.warnings) console.warn(warning);
   for (const std::string& note : result.report.notes) console.say(console.faint(note));
   for (const std::string& note : written.notes) console.say("note: " + note);
   console.say("wrote " + s.out + "  (layout: " + written.layout + "; loads with AutoModelForCausalLM.from_pretrained)");

@@ -1,108 +1,139 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <algorithm>
-#include <cmath>
-#include <cstddef>
-#include <cstdlib>
-#include <espalier/core/config.hpp>
+#include <espalier/core/visit.hpp>
+#include <espalier/nn/group.hpp>
+#include <map>
+#include <string>
+#include <variant>
 #include <vector>
 
 namespace espalier::inline v0 {
 
-/// Units that compete with each other: those of one layer, or of one kind in all layers.
-struct Pool {
-  Index units = 0;    ///< before pruning
-  Index cost = 0;     ///< parameters that leave with one unit
-  Index least = 1;    ///< units that stay in any case
-  Index already = 0;  ///< units that have left and cannot return
-  Index round = 1;    ///< the number kept is a multiple of this, or all
+// A budget prices a unit: what leaves with it, for every group in the order in which the model lists them; and it counts
+// the real thing, from the tensors as they are. What is left of a model is then
+//
+//   left(kept) = count(dense) − Σ over groups of price · (full − kept)
+//
+// A new kind of budget is a struct with these three members and its name in the list below.
+//
+//   kName                     what is counted, in words
+//   prices(model)             of one unit of each group
+//   count(model)              of the model as its tensors are, masked units included
 
-  /// How many may leave when about k should: within the floor, and a nearest multiple of `round` is kept.
-  Index allowed(Index k) const {
-    Index kept = std::max(least, units - k);
-    if (round > 1 && kept < units) {
-      const Index lower = kept / round * round, upper = lower + round;
-      kept = lower < least || lower == 0 || upper - kept < kept - lower ? upper : lower;
-    }
-    return std::max(already, units - std::min(kept, units));
+/// Parameters of the base model.
+struct ParameterBudget {
+  static constexpr const char* kName = "parameters";
+
+  template <class Model>
+  std::vector<double> prices(Model& model) const {
+    std::vector<double> out;
+    model.groups([&](auto group) { out.push_back(double(group.cost())); });
+    return out;
   }
-  /// k = floor(n s + ½), or floor(n s).
-  Index share(double s, bool whole = false) const {
-    return allowed(Index(std::floor(double(units) * s + (whole ? 0.0 : 0.5 + 1e-9))));
-  }
-  /// The least number above k that may leave; k itself when there is none.
-  Index after(Index k) const {
-    const Index kept = units - k, next = round > 1 ? (kept - 1) / round * round : kept - 1;
-    return next >= std::max<Index>(least, 1) ? units - next : k;
-  }
-  /// The greatest number below k that may leave; k itself when there is none.
-  Index before(Index k) const {
-    const Index kept = units - k, next = std::min(units, round > 1 ? (kept + round) / round * round : kept + 1);
-    return units - next >= already ? units - next : k;
-  }
-  Index most() const {
-    Index k = allowed(units), next = after(k);
-    while (next != k) k = next, next = after(k);
-    return k;
+  template <class Model>
+  double count(Model& model) const {
+    return double(count_parameters(model));
   }
 };
 
-inline Index cost_of(const std::vector<Pool>& pools, const std::vector<Index>& leaving) {
-  Index total = 0;
-  for (std::size_t p = 0; p < pools.size(); ++p) total += pools[p].cost * leaving[p];
-  return total;
+/// Multiplications for one token: every weight of a linear map once, the language head, and for each head q·kᵀ and p·v
+/// over the positions that the token attends to,
+///
+///   MACs = Σ out · in + vocab · hidden + 2 · positions · Σ outputs of the heads
+///
+/// A causal sequence of T tokens attends to (T + 1) / 2 on average; with 0 only weights are counted, which no length
+/// changes.
+struct MacBudget {
+  static constexpr const char* kName = "MACs per token";
+  double positions = 0;
+
+  /// Multiplications that depend on positions, of one unit.
+  template <class Group>
+  double attention(const Group& group) const {
+    double width = 0;
+    if (group.kind == "heads")
+      for (const auto& s : group.slices)
+        if (s.axis == Axis::columns) width += double(s.width);
+    return 2 * positions * width;
+  }
+  template <class Model>
+  std::vector<double> prices(Model& model) const {
+    std::vector<double> out;
+    model.groups([&](auto group) {
+      double n = attention(group);
+      for (const auto& s : group.slices)
+        n += double(s.width * (s.axis == Axis::rows ? s.projection->in() : s.projection->out()));
+      out.push_back(n);
+    });
+    return out;
+  }
+  template <class Model>
+  double count(Model& model) const {
+    double n = 0;
+    for_each_projection(model, [&](const std::string&, auto& p) { n += double(p.weight.size()); });
+    if constexpr (requires { model.config.vocab * model.config.hidden; })
+      n += double(model.config.vocab) * double(model.config.hidden);
+    if (positions > 0) model.groups([&](auto group) { n += double(group.units()) * attention(group); });
+    return n;
+  }
+};
+
+/// Bytes of all tensors as they will be stored, each in its own number format; the header of the file, which only names
+/// them, is not counted.
+struct ByteBudget {
+  static constexpr const char* kName = "bytes";
+  std::map<std::string, double> bytes = {};  ///< of one number, by the name of its tensor
+
+  template <class Model>
+  std::vector<double> prices(Model& model) const {
+    std::map<const void*, std::string> paths;
+    for_each_projection(model, [&](const std::string& path, auto& p) { paths[&p] = path; });
+    std::vector<double> out;
+    model.groups([&](auto group) {
+      double n = 0;
+      for (const auto& s : group.slices) {
+        const auto& p = *s.projection;
+        const std::string& path = paths.at(s.projection);
+        n += double(s.width * (s.axis == Axis::rows ? p.in() : p.out())) * bytes.at(path + ".weight");
+        if (s.axis == Axis::rows && !p.bias.empty()) n += double(s.width) * bytes.at(path + ".bias");
+      }
+      out.push_back(n);
+    });
+    return out;
+  }
+  template <class Model>
+  double count(Model& model) const {
+    double n = 0;
+    for_each_tensor(model, [&](const std::string& path, auto& t) { n += double(t.size()) * bytes.at(path); });
+    return n;
+  }
+};
+
+/// Every kind there is. Latency has no price of a unit: fit_latency() finds the MACs that take so long.
+using Budget = std::variant<ParameterBudget, MacBudget, ByteBudget>;
+
+inline const char* name_of(const Budget& budget) {
+  return std::visit([](const auto& b) { return b.kName; }, budget);
+}
+template <class Model>
+std::vector<double> prices(const Budget& budget, Model& model) {
+  return std::visit([&](const auto& b) { return b.prices(model); }, budget);
+}
+template <class Model>
+double count(const Budget& budget, Model& model) {
+  return std::visit([&](const auto& b) { return b.count(model); }, budget);
 }
 
-/// The largest equal share of all pools that costs no more than `parameters`, and then single steps, the coarse ones
-/// first, until no step comes nearer: how many units leave each pool.
-inline std::vector<Index> spend(const std::vector<Pool>& pools, Index parameters) {
-  const auto at = [&](double share) {
-    std::vector<Index> k;
-    for (const Pool& p : pools) k.push_back(p.share(share));
-    return k;
-  };
-  double low = 0, high = 1;
-  for (int i = 0; i < 60; ++i) {
-    const double middle = (low + high) / 2;
-    (cost_of(pools, at(middle)) <= parameters ? low : high) = middle;
-  }
-  std::vector<Index> k = at(low);
-  const std::vector<Index> top = at(high);
-  Index left = parameters - cost_of(pools, k);
-  std::vector<std::size_t> order(pools.size());
-  for (std::size_t p = 0; p < order.size(); ++p) order[p] = p;
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) {
-    return pools[a].cost * pools[a].round > pools[b].cost * pools[b].round;
-  });
-  // What jumps together at this share, one pool at a time while it fits.
-  for (const std::size_t p : order)
-    if (const Index price = (top[p] - k[p]) * pools[p].cost; price > 0 && price <= left) k[p] = top[p], left -= price;
-  const Index finest = order.empty() ? 0 : pools[order.back()].cost * pools[order.back()].round;
-  // Then one unit at a time in turn; only the finest step may overshoot, to the nearest.
-  for (bool moved = true; moved;) {
-    moved = false;
-    for (const std::size_t p : order) {
-      const Index next = pools[p].after(k[p]), price = (next - k[p]) * pools[p].cost;
-      if (price > 0 && price <= (price <= finest ? 2 * left : left))
-        k[p] = next, left -= price, moved = true;
-    }
-  }
-  // Still too little, and no fine step is left to take: one coarse step too many, and fine ones back.
-  for (const std::size_t p : order)
-    if (const Index price = (pools[p].after(k[p]) - k[p]) * pools[p].cost; price > 0 && left > 0) {
-      std::vector<Index> other = k;
-      Index over = price - left;
-      other[p] = pools[p].after(k[p]);
-      for (bool moved = true; moved;) {
-        moved = false;
-        for (auto q = order.rbegin(); q != order.rend(); ++q) {
-          const Index back = pools[*q].before(other[*q]), refund = (other[*q] - back) * pools[*q].cost;
-          if (*q != p && refund > 0 && refund <= 2 * over) other[*q] = back, over -= refund, moved = true;
-        }
-      }
-      if (std::abs(over) < left) k = other, left = -over;
-    }
-  return k;
-}
+/// How many units of a kind every layer is stored with when the widest one keeps so many, widths[kind][widest]: for files
+/// that have one width for all layers and are filled up with zeros. Never falls as `widest` grows. Empty: every layer
+/// has its own width.
+using Widths = std::map<std::string, std::vector<Index>>;
+
+/// What should be left of a model in the end.
+struct Target {
+  Budget budget = ParameterBudget{};
+  double left = 0;     ///< 0: none, the schedule's sparsity says how much leaves
+  Widths widths = {};  ///< of what is counted
+};
 
 }  // namespace espalier::inline v0

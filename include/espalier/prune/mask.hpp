@@ -41,30 +41,20 @@ struct SumMask {
   }
 };
 
-/// Of equal scores the lower index goes first, so that a mask is a function of its scores alone.
-struct Unit {
-  double score;
-  Index group, index;
-  bool gone;  ///< masked already, and not to return: it goes before anything else
-};
-
-inline bool leaves_before(const Unit& a, const Unit& b) {
-  if (a.gone != b.gone) return a.gone;
-  if (a.score != b.score) return a.score < b.score;
-  return a.group != b.group ? a.group < b.group : a.index < b.index;
-}
-
-/// Bits that keep all but the k lowest of one group.
+/// Bits that keep all but the k lowest of one group. Of equal scores the lower index leaves first, so that a mask is a
+/// function of its scores alone; with `only_among`, who is out already leaves before anybody else.
 inline std::vector<std::uint8_t> keep_all_but_lowest(const std::vector<double>& scores, Index k,
                                                      const std::vector<std::uint8_t>* only_among = nullptr) {
-  const Index n = Index(scores.size());
-  std::vector<Unit> units;
-  units.reserve(scores.size());
-  for (Index u = 0; u < n; ++u)
-    units.push_back({scores[std::size_t(u)], 0, u, only_among != nullptr && !(*only_among)[std::size_t(u)]});
-  std::sort(units.begin(), units.end(), leaves_before);
+  const auto n = Index(scores.size());
+  std::vector<int> order(scores.size());
+  for (Index u = 0; u < n; ++u) order[std::size_t(u)] = int(u);
+  std::sort(order.begin(), order.end(), [&](int a, int b) {
+    const auto x = std::size_t(a), y = std::size_t(b);
+    if (only_among != nullptr && (*only_among)[x] != (*only_among)[y]) return (*only_among)[x] == 0;
+    return scores[x] != scores[y] ? scores[x] < scores[y] : a < b;
+  });
   std::vector<std::uint8_t> keep(scores.size(), 1);
-  for (Index i = 0; i < std::min(k, n); ++i) keep[std::size_t(units[std::size_t(i)].index)] = 0;
+  for (Index i = 0; i < std::min(k, n); ++i) keep[std::size_t(order[std::size_t(i)])] = 0;
   return keep;
 }
 

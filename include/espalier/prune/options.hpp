@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/core/config.hpp>
+#include <espalier/prune/budget.hpp>
 #include <vector>
 
 namespace espalier::inline v0 {
@@ -30,6 +31,12 @@ enum class Normalise {
   all,    ///< the L2 norm over all units, plus 1e-8
 };
 
+/// Of what a schedule's sparsity is a share.
+enum class SparsityOf {
+  prunable,  ///< the parameters of all units in layers that are not excluded
+  all,       ///< all parameters of the base model
+};
+
 struct PrunerOptions {
   Index every = 10;  ///< steps between two events; the last one is where the schedule ends
   Ranking ranking = Ranking::local;
@@ -38,13 +45,15 @@ struct PrunerOptions {
   std::vector<Index> exclude = {};  ///< layers that stay as they are; negative numbers count from the end
   Normalise normalise = Normalise::automatic;
   bool heads = true, channels = true;  ///< kinds of units that may leave
-  /// Parameters of the whole base model to end with; the schedule then says which share of that is spent. 0: the
-  /// schedule's sparsity is the share of prunable parameters to remove.
-  Index target_parameters = 0;
+  /// What to end with; the schedule then says which share of the way there is gone.
+  Target target = {};
   bool uniform = false;   ///< every layer keeps the same number of each kind
   bool official = false;  ///< exactly as the published program does it, see Pruner
   Index score_every = 1;  ///< steps between two looks at the scores; events look in any case
   bool per_cost = false;  ///< with global ranking: scores divided by what a unit costs, all kinds in one ranking
+  SparsityOf of = SparsityOf::prunable;
+  Index min_heads = 1, min_channels = 1;  ///< units that stay in every layer (heads: key-value groups with their queries)
+  double layer_floor = 0;                 ///< share of every layer's units that stays, rounded up
 };
 
 }  // namespace espalier::inline v0

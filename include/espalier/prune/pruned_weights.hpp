@@ -113,10 +113,11 @@ PruneReport counted(const std::vector<PrunedWeight<Model>>& list, const WeightPa
     if (pattern.kind == WeightPattern::Kind::blocks) step = pattern.block_height(w.out) * pattern.block_width(w.in);
     else if (pattern.kind == WeightPattern::Kind::n_of_m) step = w.out * ((w.in + pattern.m - 1) / pattern.m);
     else if (pattern.within == Within::row) step = w.out;
-    r.step_parameters = pattern.within == Within::model ? std::max(r.step_parameters, step) : r.step_parameters + step;
+    r.smallest_step = pattern.within == Within::model ? std::max(r.smallest_step, double(step)) : r.smallest_step + double(step);
   }
-  r.after = r.before - r.removed, r.least = r.before - r.prunable;
-  r.reached = double(r.removed) / double(r.prunable), r.step = double(r.step_parameters) / double(r.prunable);
+  r.after = r.before - r.removed;
+  r.reached = double(r.removed) / double(r.prunable), r.step = r.smallest_step / double(r.prunable);
+  r.dense = double(r.before), r.least = double(r.before - r.prunable), r.left = double(r.after);
   return r;
 }
 

@@ -2,9 +2,9 @@
 #pragma once
 #include <espalier/core/visit.hpp>
 #include <espalier/nn/group.hpp>
+#include <espalier/prune/check.hpp>
 #include <espalier/prune/importance.hpp>
 #include <espalier/prune/plan.hpp>
-#include <espalier/prune/report.hpp>
 #include <espalier/prune/schedule.hpp>
 #include <espalier/prune/scores.hpp>
 #include <espalier/prune/select.hpp>
@@ -47,8 +47,10 @@ class Pruner {
     scores_.prepare_for(importance_);
     candidates_ = scores_.units().candidates(options_);
     check(options_, candidates_);
+    price();
+    range_ = range_of(candidates_, espalier::count(options_.target.budget, model_), by_budget(), options_);
     count();
-    require_reachable();
+    check_reachable(report_, options_);
     watch();
   }
   ~Pruner() { scores_.unwatch(), scores_.tell_masks(false); }
@@ -120,10 +122,10 @@ class Pruner {
   template <class F>
   void visit_state(F&& f) {
     follow();
-    std::vector<double> clock{double(step_), owed_ ? 1.0 : 0.0};
+    std::vector<double> clock{double(step_), owed_ ? 1.0 : 0.0, options_.target.left};  // a target may have been measured
     f(std::string("pruner.clock"), clock);
-    require(clock.size() == 2, "pruner state: {} numbers in pruner.clock, expected 2", clock.size());
-    step_ = Index(clock[0]), owed_ = clock[1] != 0;
+    require(clock.size() == 3, "pruner state: {} numbers in pruner.clock, expected 3", clock.size());
+    step_ = Index(clock[0]), owed_ = clock[1] != 0, options_.target.left = clock[2];
     scores_.look();
     scores_.units().visit_state(*model_.run.device, f, options_.revival == Revival::straight_through);
     scores_.restore();
@@ -154,14 +156,16 @@ class Pruner {
     if (scores_.units().current()) return false;
     scores_.rebuild();
     candidates_ = scores_.units().candidates(options_);
+    price();
     count();
     return true;
   }
+
+  bool by_budget() const { return options_.target.left > 0 || options_.of == SparsityOf::all; }
   Goal goal(double share) const {
-    Goal goal{.share = share, .by_parameters = options_.target_parameters > 0, .whole = options_.official};
-    if (goal.by_parameters)
-      goal.parameters =
-          Index(std::floor(double(report_.before - options_.target_parameters) * share / schedule_.sparsity + 0.5));
+    Goal goal{.share = share, .by_budget = by_budget(), .whole = options_.official};
+    if (goal.by_budget && schedule_.sparsity > 0)
+      goal.spent = (range_.dense - report_.target) * share / schedule_.sparsity;
     return goal;
   }
 
@@ -186,27 +190,28 @@ class Pruner {
     scores_.units().look(candidates_);
     std::vector<std::vector<std::uint8_t>> before;
     for (const Candidates& c : candidates_) before.push_back(c.alive);
-    Selection(candidates_, options_).choose(goal(schedule_(step_)));
+    Selection(candidates_, options_).choose(goal(schedule_(step_)), goal(schedule_.sparsity));
     scores_.units().apply(*model_.run.device, candidates_, options_.revival == Revival::straight_through);
     if constexpr (requires { importance_.update; })
       if (importance_.update) scores_.leave(importance_, before);
     count();
   }
 
+  void price() {
+    const auto prices = espalier::prices(options_.target.budget, model_);
+    for (std::size_t g = 0; g < prices.size(); ++g) candidates_[g].price = prices[g];
+  }
   void count() {
     scores_.units().look(candidates_);
-    report_ = counted(candidates_, count_parameters(model_), options_);
-    report_.asked = options_.target_parameters > 0 ? double(report_.before - options_.target_parameters) /
-                                                         double(std::max<Index>(1, report_.prunable))
-                                                   : schedule_.sparsity;
-  }
-  void require_reachable() const {
-    if (options_.target_parameters <= 0) return;
-    require(
-        options_.target_parameters <= report_.before && options_.target_parameters >= report_.least,
-        "pruner: a model of {} parameters cannot be brought to {}: at least {} stay under these constraints; choose a "
-        "target between, exclude fewer layers, or round to less",
-        report_.before, options_.target_parameters, report_.least);
+    report_ = counted(candidates_, count_parameters(model_));
+    const double leaves = schedule_.sparsity * (options_.of == SparsityOf::all ? range_.dense : range_.prunable);
+    report_.counts = name_of(options_.target.budget);
+    report_.dense = range_.dense, report_.least = range_.least, report_.smallest_step = range_.step;
+    report_.target = options_.target.left > 0 ? options_.target.left : range_.dense - leaves;
+    report_.left = left_in(candidates_, range_, options_);
+    const double prunable = std::max(range_.prunable, 1.0);
+    report_.step = range_.step / prunable;
+    report_.asked = by_budget() ? (report_.dense - report_.target) / prunable : schedule_.sparsity;
   }
 
   Model& model_;
@@ -218,6 +223,7 @@ class Pruner {
   std::vector<Candidates> candidates_;
   std::vector<std::string> warnings_;
   PruneReport report_;
+  Range range_;
   Index step_ = 0;
   bool owed_ = false;  ///< a group was skipped at the last event: the next step makes up for it
 };

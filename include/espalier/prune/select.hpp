@@ -1,163 +1,195 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <espalier/prune/budget.hpp>
+#include <espalier/prune/blocks.hpp>
 #include <espalier/prune/mask.hpp>
 #include <espalier/prune/options.hpp>
+#include <espalier/prune/spend.hpp>
+#include <map>
 #include <string>
+#include <utility>
 
 namespace espalier::inline v0 {
 
-/// One group as the selection sees it, on the host.
-struct Candidates {
-  std::string kind;
-  Index layer = 0;
-  Index full = 0;                   ///< units before any compaction
-  Index cost = 0;                   ///< parameters of one unit
-  Index round = 1;                  ///< the number kept is a multiple of this
-  bool excluded = false;            ///< stays as it is for good
-  bool skipped = false;             ///< stays as it is this time
-  std::vector<double> scores;       // (units) of those not compacted away
-  std::vector<std::uint8_t> alive;  // (units)
-
-  Index units() const { return Index(alive.size()); }
-  Index compacted() const { return full - units(); }
-  Index kept() const { return Index(std::count(alive.begin(), alive.end(), std::uint8_t{1})); }
-  Index removed() const { return full - kept(); }
-};
-
-/// What to reach now: a share of units (floor when whole), or a number of parameters.
+/// What to reach now: a share of the units of every layer (floor when whole), or an amount of the budget that has gone.
 struct Goal {
   double share = 0;
-  Index parameters = 0;
-  bool by_parameters = false;
+  double spent = 0;
+  bool by_budget = false;
   bool whole = false;
 };
 
 /// Chooses which units stay. Plain host code that knows neither models nor devices.
+///
+/// Units leave in blocks, so that every layer keeps an allowed number at any time: one unit, or up to the next multiple.
+/// What competes is a track of blocks: those of a layer (local), those of a kind in all layers in the order of their mean
+/// scores (global), a block of every layer at once (uniform, or where all layers are stored with one width), or all
+/// blocks in the order of mean score per price (per cost).
 class Selection {
  public:
-  Selection(std::vector<Candidates>& groups, const PrunerOptions& options) : groups_(groups), options_(options) {
-    const bool permanent = options.revival == Revival::none;
+  Selection(std::vector<Candidates>& groups, const PrunerOptions& options)
+      : groups_(groups), options_(options), kept_(groups.size()) {
     for (std::size_t g = 0; g < groups.size(); ++g) {
       const Candidates& c = groups[g];
-      if (c.excluded || c.skipped) continue;
-      const Index gone = permanent ? c.removed() : c.compacted();
-      Team* team = nullptr;
-      for (Team& t : teams_)
-        if ((options.ranking == Ranking::global || options.uniform) && t.kind == c.kind) team = &t;
-      if (team == nullptr) team = &teams_.emplace_back(Team{c.kind, {}, {}});
-      team->members.push_back(g);
-      Pool& pool = team->pool;
-      if (options.uniform) {  // counts are per layer, prices for all layers at once
-        pool.units = c.full, pool.cost += c.cost, pool.least = 1, pool.round = c.round;
-        pool.already = std::max(pool.already, gone);
-      } else {
-        const bool first = team->members.size() == 1;
-        pool.units += c.full, pool.already += gone, pool.cost = c.cost, pool.least = first ? 1 : pool.least + 1;
-        pool.round = options.ranking == Ranking::global ? 1 : c.round;
-      }
+      const bool moves = !c.excluded && !c.skipped;
+      kept_[g] = moves && !permanent() ? c.units() : c.kept();
+      if (moves) ladders_.emplace(g, Ladder{kept_[g], c.least, c.round});
     }
+    for (const auto& [g, steps] : ladders_) {
+      auto team = std::find_if(teams_.begin(), teams_.end(), [&, here = g](const Team& t) {
+        return options.per_cost || (t.kind == groups_[here].kind && (global() || options.uniform || one_width()));
+      });
+      if (team == teams_.end()) team = teams_.insert(teams_.end(), Team{groups[g].kind, {}, {}, {}, {}});
+      team->members.push_back(g);
+    }
+    for (std::size_t g = 0; g < groups.size(); ++g) {  // where widths are shared, one who stays has its say
+      const auto owner = std::find_if(teams_.begin(), teams_.end(), [&](const Team& t) {
+        if (!one_width()) return std::find(t.members.begin(), t.members.end(), g) != t.members.end();
+        return std::any_of(t.members.begin(), t.members.end(),
+                           [&](std::size_t m) { return groups_[m].kind == groups_[g].kind; });
+      });
+      if (owner == teams_.end()) aside_.push_back(g); else owner->priced.push_back(g);
+    }
+    for (Team& t : teams_) tracks_.push_back(global() ? ranked(t) : together(t));
   }
 
-  std::vector<Pool> pools() const {
-    std::vector<Pool> out;
-    for (const Team& t : teams_) out.push_back(t.pool);
-    return out;
+  const std::vector<Track>& tracks() const { return tracks_; }
+  /// What groups that stay as they are have lost already.
+  double aside() const { return spent_in(groups_, aside_, kept_, widths()); }
+  /// The budget spent when everything leaves that may.
+  double most() const {
+    double n = aside();
+    for (const Track& t : tracks_) n += t.spent.back();
+    return n;
   }
 
-  /// Writes the new bits into the candidates.
-  void choose(const Goal& goal) {
-    if (options_.per_cost) return choose_by_cost(goal);
-    std::vector<Index> k;
-    if (goal.by_parameters) {
-      k = spend(pools(), goal.parameters - beyond_reach());
-    } else {
-      for (const Team& t : teams_) k.push_back(t.pool.share(goal.share, goal.whole));
+  /// Writes the new bits into the candidates. `end` is where this leads to: what cannot come back leaves only if it will
+  /// have left by then, so that no event stands in the way of the last one.
+  void choose(const Goal& goal, const Goal& end) {
+    Positions at = positions(goal);
+    if (permanent()) {
+      const Positions last = positions(end);
+      for (std::size_t t = 0; t < at.size(); ++t) at[t] = std::min(at[t], last[t]);
     }
     for (std::size_t t = 0; t < teams_.size(); ++t) {
-      if (options_.ranking == Ranking::global) {
-        choose_globally(teams_[t], k[t]);
-      } else {
-        for (const std::size_t g : teams_[t].members) choose_locally(groups_[g], k[t]);
+      const std::vector<Index> kept = state(teams_[t], at[t]);
+      for (const std::size_t g : teams_[t].members) {
+        Candidates& c = groups_[g];
+        c.alive = keep_all_but_lowest(c.scores, c.units() - kept[g], permanent() ? &c.alive : nullptr);
       }
     }
+  }
+  void choose(const Goal& goal) { choose(goal, goal); }
+
+  /// The smallest step of equal shares: those of all layers together, and of all kinds the coarsest.
+  static double step_of_shares(const std::vector<Track>& tracks, const PrunerOptions& o) {
+    double step = 0;
+    for (const Track& t : tracks) {
+      double here = 0;
+      for (const Track& other : tracks)
+        if (other.kind == t.kind && (&other == &t || o.ranking == Ranking::local)) here += other.step;
+      step = std::max(step, here);
+    }
+    return step;
   }
 
  private:
   struct Team {
     std::string kind;
-    std::vector<std::size_t> members;
-    Pool pool;
+    std::vector<std::size_t> members, priced;
+    std::vector<Block> blocks;  // in the order in which they leave, where they are ranked
+    Ladder levels = {};         // the most that each layer keeps, where they go together
   };
 
-  /// Parameters that groups which stay as they are have lost already.
-  Index beyond_reach() const {
-    Index n = 0;
-    for (const Candidates& c : groups_)
-      if (c.excluded || c.skipped) n += c.cost * c.removed();
+  bool permanent() const { return options_.revival == Revival::none; }
+  bool global() const { return options_.ranking == Ranking::global; }
+  bool one_width() const { return !widths().empty(); }
+  const Widths& widths() const { return options_.target.widths; }
+  /// Of the budget, in groups that move.
+  double prunable() const {
+    double n = 0;
+    for (const auto& [g, steps] : ladders_) n += groups_[g].price * double(groups_[g].full);
     return n;
   }
-  bool permanent() const { return options_.revival == Revival::none; }
 
-  void choose_locally(Candidates& c, Index k) const {
-    c.alive = keep_all_but_lowest(c.scores, k - c.compacted(), permanent() ? &c.alive : nullptr);
+  Positions positions(const Goal& goal) const {
+    Positions at;
+    if (options_.per_cost) {
+      const double spent = goal.by_budget ? goal.spent - aside() : goal.share * prunable();
+      for (const Track& t : tracks_) at.push_back(t.nearest_spent(spent));
+      return at;
+    }
+    if (goal.by_budget) return spend(tracks_, goal.spent - aside());
+    for (const Track& t : tracks_) at.push_back(t.share(goal.share, goal.whole));
+    // Floors and multiples can hold units back that others make up for.
+    const double spent = goal.share * prunable();
+    const bool off = std::abs(spent_by(tracks_, at) - spent) > step_of_shares(tracks_, options_);
+    return off && !goal.whole ? spend(tracks_, spent) : at;
   }
 
-  std::vector<Unit> ranked(const std::vector<std::size_t>& members, bool by_cost) const {
-    std::vector<Unit> units;
-    for (const std::size_t g : members) {
-      const Candidates& c = groups_[g];
-      for (Index u = 0; u < c.units(); ++u)
-        units.push_back({c.scores[std::size_t(u)] / (by_cost ? double(c.cost) : 1.0), Index(g), u,
-                         permanent() && !c.alive[std::size_t(u)]});
+  /// What every group keeps at a position on a track; others as they are.
+  std::vector<Index> state(const Team& team, Track::Position at) const {
+    std::vector<Index> kept = kept_;
+    if (global()) {
+      for (std::size_t b = 0; b < at; ++b) kept[team.blocks[b].group] = team.blocks[b].kept;
+    } else {
+      for (const std::size_t g : team.members) kept[g] = std::min(kept[g], team.levels[at]);
     }
-    std::sort(units.begin(), units.end(), leaves_before);
-    return units;
+    return kept;
+  }
+  Track started(const Team& team) const {
+    Track track{.kind = team.kind, .full = 0, .units = {0}, .spent = {spent_in(groups_, team.priced, kept_, widths())}};
+    for (const std::size_t g : team.members)
+      track.full += groups_[g].full, track.units[0] += groups_[g].full - kept_[g];
+    return track;
+  }
+  void extend(Track& track, Index gone, double spent) const {
+    track.step = std::max(track.step, spent - track.spent.back());
+    track.units.push_back(track.units.back() + gone), track.spent.push_back(std::max(spent, track.spent.back()));
   }
 
-  /// The lowest k of all members; one unit a layer stays. Then every layer keeps an allowed number.
-  void choose_globally(const Team& team, Index k) {
-    std::vector<Index> left(groups_.size()), leaving(groups_.size());
-    for (const std::size_t g : team.members) left[g] = groups_[g].units(), k -= groups_[g].compacted();
-    for (const Unit& u : ranked(team.members, false)) {
-      if (k <= 0) break;
-      if (left[std::size_t(u.group)] <= 1) continue;
-      --left[std::size_t(u.group)], ++leaving[std::size_t(u.group)], --k;
-    }
+  /// One layer, or all layers of a kind side by side.
+  Track together(Team& team) const {
+    Track track = started(team);
     for (const std::size_t g : team.members) {
-      Candidates& c = groups_[g];
-      Pool layer{.units = c.full, .cost = c.cost, .least = 1, .already = permanent() ? c.removed() : c.compacted(),
-                 .round = c.round};
-      choose_locally(c, layer.allowed(leaving[g] + c.compacted()));
+      const Ladder& l = ladders_.at(g);
+      team.levels = {std::max(team.levels.now, l.now), std::max(team.levels.least, l.least),
+                     std::max(team.levels.round, l.round)};
     }
+    track.units.reserve(team.levels.steps() + 1), track.spent.reserve(team.levels.steps() + 1);
+    std::vector<Index> kept = kept_;
+    for (std::size_t n = 1; n <= team.levels.steps(); ++n) {
+      Index gone = 0;
+      for (const std::size_t g : team.members) {
+        const Index now = std::min(kept_[g], team.levels[n]);
+        gone += kept[g] - now, kept[g] = now;
+      }
+      extend(track, gone, spent_in(groups_, team.priced, kept, widths()));
+    }
+    return track;
   }
 
-  /// All kinds in one ranking, in order of score per parameter, as long as a unit brings the goal nearer.
-  void choose_by_cost(const Goal& goal) {
-    std::vector<std::size_t> all;
-    std::vector<Index> left(groups_.size());
-    Index prunable = 0, spent = 0;
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
-      const Candidates& c = groups_[g];
-      if (!c.excluded) prunable += c.cost * c.full;
-      if (c.excluded || c.skipped) continue;
-      all.push_back(g), left[g] = c.units(), spent += c.cost * c.compacted();
+  /// The lowest blocks over all layers first.
+  Track ranked(Team& team) const {
+    for (const std::size_t g : team.members)
+      add_blocks(groups_[g], g, ladders_.at(g), permanent(), options_.per_cost, team.blocks);
+    std::sort(team.blocks.begin(), team.blocks.end(), leaves_before);
+    Track track = started(team);
+    std::vector<Index> kept = kept_;
+    for (const Block& b : team.blocks) {
+      const Index gone = kept[b.group] - b.kept;
+      kept[b.group] = b.kept;
+      extend(track, gone, track.spent.back() + groups_[b.group].price * double(gone));
     }
-    const Index goal_now = goal.by_parameters ? goal.parameters - beyond_reach()
-                                              : Index(std::floor(double(prunable) * goal.share + 0.5));
-    const std::vector<Unit> units = ranked(all, true);
-    for (const std::size_t g : all) groups_[g].alive.assign(groups_[g].alive.size(), 1);
-    for (const Unit& u : units) {
-      Candidates& c = groups_[std::size_t(u.group)];
-      if (left[std::size_t(u.group)] <= 1) continue;
-      if (!u.gone && 2 * (goal_now - spent) < c.cost) break;
-      c.alive[std::size_t(u.index)] = 0, --left[std::size_t(u.group)], spent += c.cost;
-    }
+    return track;
   }
 
   std::vector<Candidates>& groups_;
   const PrunerOptions& options_;
+  std::vector<Index> kept_;                // (groups) when nobody else leaves
+  std::map<std::size_t, Ladder> ladders_;  // of groups that move
   std::vector<Team> teams_;
+  std::vector<std::size_t> aside_;
+  std::vector<Track> tracks_;
 };
 
 }  // namespace espalier::inline v0

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <espalier/core/error.hpp>
 #include <espalier/nn/group.hpp>
 #include <espalier/prune/plan.hpp>
@@ -75,9 +77,12 @@ class Units {
     std::vector<Candidates> out;
     for (const Entry& e : entries_) {
       const auto& g = e.group;
-      Candidates c{.kind = g.kind, .layer = g.layer, .full = g.mask->full(), .cost = g.cost(),
-                   .round = g.kind == "channels" ? o.round_to : 1, .scores = {}, .alive = g.mask->alive()};
+      Candidates c{.kind = g.kind, .layer = g.layer, .full = g.mask->full(), .cost = g.cost(), .scores = {},
+                   .alive = g.mask->alive()};
       c.scores.resize(c.alive.size());
+      if (g.kind == "channels") c.round = o.round_to;
+      c.least = std::max({Index(1), g.kind == "heads" ? o.min_heads : g.kind == "channels" ? o.min_channels : 1,
+                          Index(std::ceil(o.layer_floor * double(c.full) - 1e-9))});
       c.excluded = (g.kind == "heads" && !o.heads) || (g.kind == "channels" && !o.channels);
       for (const Index x : o.exclude) c.excluded = c.excluded || g.layer == (x < 0 ? x + layers : x);
       if (o.official) c.excluded = c.excluded || g.layer < layers / 10 || g.layer == layers - 1;

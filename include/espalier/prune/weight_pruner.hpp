@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <espalier/prune/plan.hpp>
 #include <espalier/prune/pruned_weights.hpp>
@@ -285,6 +286,7 @@ class WeightPruner {
   void count() {
     report_ = counted(entries_, pattern_, count_parameters(model_));
     report_.asked = pattern_.share(schedule_.sparsity);
+    report_.target = report_.dense - report_.asked * double(report_.prunable);
   }
 
   Model& model_;

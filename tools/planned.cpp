@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "planned.hpp"
+
+#include <espalier/adapter/frozen.hpp>
+#include <espalier/backend/meta.hpp>
+#include <espalier/model/stored_budget.hpp>
+#include <espalier/prune/compact.hpp>
+#include <espalier/prune/importance/random.hpp>
+#include <espalier/prune/pruner.hpp>
+
+#include "any_schedule.hpp"
+#include "count_facts.hpp"
+#include "numbers.hpp"
+
+namespace espalier::tool {
+namespace {
+
+using Device = Meta<float>;
+template <class Family>
+using Shapes = LanguageModel<Device, Frozen, Family>;
+
+Layout layout_called(const std::string& name) {
+  for (const Layout l : {Layout::uniform, Layout::padded, Layout::compact})
+    if (name == name_of(l)) return l;
+  return Layout::automatic;
+}
+bool alike(const PrunerOptions& o) { return o.uniform || (o.ranking == Ranking::local && o.exclude.empty() && !o.official); }
+
+}  // namespace
+
+template <class Family>
+Target target_of(const TargetRequest& t, const typename Family::Config& config, const ModelSource& source, const PrunerOptions& o) {
+  Target target;
+  if (!t.given()) return target;
+  Device device;
+  Shapes<Family> shapes(device, config);
+  // Layers of different width are filled up in the file: what is computed is counted then, except where the file is meant.
+  if (alike(o) || t.bytes > 0 || t.seconds > 0) target.widths = stored_widths(shapes, layout_called(t.layout), alike(o));
+  target.left = t.parameters + t.macs + t.bytes;
+  if (t.macs > 0 || t.seconds > 0) target.budget = MacBudget{.positions = t.positions > 0 ? double(t.positions + 1) / 2 : 0};
+  if (t.bytes > 0) target.budget = stored_bytes(shapes, source, t.dtype);
+  return target;
+}
+
+template <class Family>
+Planned<Family> planned(const typename Family::Config& config, const ModelSource& source, PrunerOptions options, double sparsity,
+                const TargetRequest& t) {
+  Device device;
+  Shapes<Family> model(device, config);
+  options.every = 1;
+  Planned<Family> out;
+  {
+    // The official program prunes at multiples of ten strictly inside its schedule: what it removes is run through.
+    const AnySchedule schedule =
+        options.official ? AnySchedule::over(400, sparsity, 0.1, 0.1, false) : AnySchedule{0, 1, sparsity, 0, true};
+    if (options.official) options.every = 10;
+    Pruner pruner(model, RandomImportance{}, EMAMask{.decay = 0}, schedule, options);
+    for (Index step = 0; step < (options.official ? 400 : 1); ++step) pruner.step();
+    out.report = pruner.report();
+  }
+  compact(model);
+  out.facts = facts_of(model);
+  CutPlan cut(model);
+  out.stored = config;
+  using Stored = StoredModel<typename Family::Config>;
+  const Layout asked = layout_called(t.layout);
+  const bool as_is = cut.uniform() && Stored::sayable(config, cut) && asked != Layout::padded;
+  espalier::detail::narrow(out.stored, cut, asked == Layout::compact ? asked : as_is ? Layout::uniform : Layout::padded,
+                           source.directory);
+  Shapes<Family> stored(device, out.stored);
+  out.file_bytes = stored_bytes(stored, source, t.dtype).count(stored);
+  return out;
+}
+
+template Target target_of<LlamaFamily>(const TargetRequest&, const LlamaConfig&, const ModelSource&, const PrunerOptions&);
+template Target target_of<Gpt2Family>(const TargetRequest&, const Gpt2Config&, const ModelSource&, const PrunerOptions&);
+template Planned<LlamaFamily> planned(const LlamaConfig&, const ModelSource&, PrunerOptions, double, const TargetRequest&);
+template Planned<Gpt2Family> planned(const Gpt2Config&, const ModelSource&, PrunerOptions, double, const TargetRequest&);
+
+Table target_table(const PruneReport& r, const PrunerOptions& o, double left, const std::optional<LatencyReached>& latency) {
+  const auto whole = [](double x) { return with_commas(Index(std::llround(x))); };
+  Table table;
+  table.head = {"", "target", "reached", "off by", "smallest step"};
+  if (latency) {
+    table.rows.push_back({"latency", milliseconds(latency->asked), milliseconds(latency->reached),
+                          change_text(latency->asked, latency->reached), format("within {} %", 100 * latency->tolerance)});
+  }
+  if (o.target.left <= 0 && o.of == SparsityOf::prunable) {
+    const auto percent = [](double x) { return fixed(100 * x, 2) + "%"; };
+    table.rows.push_back({"removed of prunable parameters", percent(r.asked), percent(r.reached), percent(r.reached - r.asked),
+                          percent(r.step)});
+  } else {
+    const auto* macs = std::get_if<MacBudget>(&o.target.budget);
+    const std::string name = macs != nullptr && macs->positions > 0
+                                 ? format("{} at {} tokens", r.counts, Index(2 * macs->positions - 1)) : r.counts;
+    table.rows.push_back({name, whole(r.target), whole(left), whole(left - r.target), whole(r.smallest_step)});
+  }
+  return table;
+}
+
+json::Value target_json(const PruneReport& r, double left) {
+  return json::Value::object({{"counts", r.counts}, {"dense", r.dense}, {"least", r.least}, {"target", r.target},
+                              {"left", left}, {"step", r.smallest_step}});
+}
+
+json::Value latency_json(const LatencyFit& f) {
+  return json::Value::object({{"ms", f.seconds * 1e3}, {"dense_ms", f.dense * 1e3}, {"least_ms", f.least * 1e3},
+                              {"macs", f.left}, {"models_measured", f.measured}});
+}
+
+}  // namespace espalier::tool
