@@ -168,7 +168,7 @@ Plan units_left(const TrainingState& state, Model& model) {
       const auto at = state.numbers.find(name + "/origin");
       return at == state.numbers.end() || at->second.shape.size() != 1 ? mask.units() : at->second.shape[0];
     }();
-    const auto origin = state.expect(name + "/origin", Dtype::i32, {units}).template as<std::int32_t>();
+    const auto origin = state.expect(name + "/origin", Dtype::i32, std::vector<Index>{units}).template as<std::int32_t>();
     if (origin.empty()) malformed("keeps no unit");
     for (std::size_t u = 0; u < origin.size(); ++u) {
       if (origin[u] < 0 || Index(origin[u]) >= mask.full()) malformed(format("names unit {} of {}", origin[u], mask.full()));
@@ -177,9 +177,11 @@ Plan units_left(const TrainingState& state, Model& model) {
         fail(Errc::usage, "the checkpoint's {} keeps unit {}, which has left this model: start from the model it began with",
              group.name(), origin[u]);
     }
-    for (const auto bit : state.expect(name, Dtype::u8, {units}).template as<std::uint8_t>())
+    for (const auto bit : state.expect(name, Dtype::u8, std::vector<Index>{units}).template as<std::uint8_t>())
       if (bit > 2) fail(Errc::bad_input, "the checkpoint's {} says {} of a unit, expected 0, 1 or 2: it is damaged", name, int(bit));
-    plan.groups.push_back({group.kind, group.layer, mask.full(), {origin.begin(), origin.end()}, {}});
+    PlanGroup& left = plan.groups.emplace_back();
+    left.kind = group.kind, left.layer = group.layer, left.full = mask.full();
+    left.kept.assign(origin.begin(), origin.end());
   });
   return plan;
 }
