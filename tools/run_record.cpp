@@ -51,10 +51,9 @@ std::vector<std::pair<std::string, std::string>> shown_settings(const Request& r
     if (!o.serves(request.verb) || is_passing(o)) continue;
     const std::string text = text_of(o, request.settings);
     if (text.empty() || (o.is_flag() && text == "false")) continue;
-    if ((o.name == "steps" || o.name == "target-params" || o.name == "threads" || o.name == "log-every" ||
-         o.name == "val-tokens") &&
-        text == "0")
-      continue;
+    const bool unset_at_zero = o.name == "steps" || o.name.starts_with("target-") || o.name == "macs-at" || o.name.starts_with("min-") ||
+                               o.name == "layer-floor" || o.name == "threads" || o.name == "log-every" || o.name == "val-tokens";
+    if (unset_at_zero && text == "0") continue;
     if (o.name == "epochs" && request.settings.steps > 0) continue;
     if (o.name == "sparsity" && target_request(request.settings).given()) continue;
     if (o.name == "compact") {
