@@ -238,8 +238,8 @@ def check_tokenizer(bench, folder, name):
         source, file = folder / f"tokenizer-{name}", folder / f"tokenizer-{name}.gguf"
         text = (ROOT / "models" / "demo" / "text").glob("*.txt")
         texts = LINES + [line for path in sorted(text) for line in path.read_text().splitlines()[:400] if line]
-        if name == "mistral":  # of these two kinds of space the file says one: the tool tells its user
-            texts = [t for t in texts if not t.startswith(" ")]
+        if name == "mistral":  # puts no space before some texts, which a file cannot say: the tool tells its user
+            texts = [t for t in texts if not t.startswith((" ", "<s>"))]
         if name == "bytes":
             size = 256
             expected = [list(t.encode()) for t in texts]
