@@ -37,7 +37,8 @@ const esp::json::Value& sums() {
 }  // namespace
 
 TEST_CASE("checkpoints become the reference writer's files, bit for bit") {
-  for (const auto& [name, sum] : sums().members()) {
+  for (const auto& file : sums().members()) {
+    const std::string &name = file.key, &sum = file.value.as_string();
     if (name.starts_with("tokenizer/")) continue;
     CAPTURE(name);
     const std::size_t slash = name.find('/');
@@ -47,7 +48,7 @@ TEST_CASE("checkpoints become the reference writer's files, bit for bit") {
     if (!how.empty()) prune_some(model);
     const TemporaryDirectory folder;
     const auto report = esp::save_gguf(model, folder / "x.gguf", {.layout = how == "padded" ? Layout::padded : Layout::automatic});
-    CHECK(esp::sha256_of_file(folder / "x.gguf") == sum.as_string());
+    CHECK(esp::sha256_of_file(folder / "x.gguf") == sum);
     CHECK(report.layout == (how == "deci" ? Layout::compact : how == "padded" ? Layout::padded : Layout::uniform));
     CHECK(report.model_type == (how == "deci" ? "deci" : name.starts_with("qwen") ? name.substr(0, 5) : "llama"));
     CHECK(folder.entries() == 1);
@@ -57,7 +58,7 @@ TEST_CASE("checkpoints become the reference writer's files, bit for bit") {
     auto again = esp::load<Model>(device, folder / "hf");
     again.source.directory = model.source.directory;  // whose name is in the file
     esp::save_gguf(again, folder / "again.gguf");
-    CHECK(esp::sha256_of_file(folder / "again.gguf") == sum.as_string());
+    CHECK(esp::sha256_of_file(folder / "again.gguf") == sum);
   }
 }
 

@@ -35,8 +35,8 @@ COMMANDS = {
     "prune": ["prune", "{model}", "--data", "{data}", "--out", "{out}", "--criterion", "magnitude", "--sparsity", "0.5",
               "--layout", "{layout}", "--round-to", "1", "--steps", "4", "--prune-every", "1", "--lr", "1e-30",
               "--batch", "2", "--seq-len", "16", "--seed", "7", "--threads", "1", "--runs", "1"],
-    "prune-global": ["prune", "{model}", "--data", "{data}", "--out", "{out}", "--criterion", "magnitude",
-                     "--ranking", "global", "--sparsity", "0.5", "--layout", "{layout}", "--steps", "4",
+    "prune-uneven": ["prune", "{model}", "--data", "{data}", "--out", "{out}", "--criterion", "magnitude",
+                     "--exclude-layers", "0", "--sparsity", "0.5", "--layout", "{layout}", "--steps", "4",
                      "--prune-every", "1", "--lr", "1e-30", "--batch", "2", "--seq-len", "16", "--seed", "7",
                      "--threads", "1", "--runs", "1"],
     "prune-trained": ["prune", "{model}", "--data", "{data}", "--out", "{out}", "--criterion", "lora",
@@ -256,7 +256,7 @@ def check_model(bench, name, data, seed):
 
     def compact():
         """Layers that differ, each in its own shape: no stock class loads them, the one beside them does."""
-        bench.run("prune-global", model=source, data=data, out=out, layout="compact")
+        bench.run("prune-uneven", model=source, data=data, out=out, layout="compact")
         survived(source, out)
         config = json.loads((out / "config.json").read_text())
         if config["model_type"] in transformers.CONFIG_MAPPING:
@@ -306,7 +306,7 @@ def check_gpt2(bench, data, seed):
     (source / "tokenizer_config.json").write_text('{"model_max_length": 64}\n')
 
     def compact():
-        bench.run("prune-global", model=source, data=data, out=out, layout="compact")
+        bench.run("prune-uneven", model=source, data=data, out=out, layout="compact")
         survived(source, out)
         pruned = load(out)
         shapes = {(block.attn.c_attn.weight.shape, block.mlp.c_fc.weight.shape) for block in pruned.transformer.h}

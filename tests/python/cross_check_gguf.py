@@ -238,8 +238,8 @@ def check_tokenizer(bench, folder, name):
         source, file = folder / f"tokenizer-{name}", folder / f"tokenizer-{name}.gguf"
         text = (ROOT / "models" / "demo" / "text").glob("*.txt")
         texts = LINES + [line for path in sorted(text) for line in path.read_text().splitlines()[:400] if line]
-        if name == "mistral":  # of these two kinds of space the file says one: the tool tells its user
-            texts = [t for t in texts if not t.startswith(" ")]
+        if name == "mistral":  # puts no space before some texts, which a file cannot say: the tool tells its user
+            texts = [t for t in texts if not t.startswith((" ", "<s>"))]
         if name == "bytes":
             size = 256
             expected = [list(t.encode()) for t in texts]
@@ -328,21 +328,21 @@ def check_model(bench, folder, name, data, seed):
             tool(bench, "export", source, "-o", half, "--dtype", dtype)
             read_back(written(dense, source, "--dtype", dtype), half, kind, vectors=source)
 
-    def prune(ranking):
+    def prune(*more):
         for directory in (small, flat):
             shutil.rmtree(directory, ignore_errors=True)
-        tool(bench, "prune", source, "-d", data, "-o", small, "--ranking", ranking, "--criterion", "magnitude",
+        tool(bench, "prune", source, "-d", data, "-o", small, *more, "--criterion", "magnitude",
              "--layout", "compact", "--sparsity", "0.4", "--steps", "4", "--prune-every", "1", "--lr", "1e-30",
              "--batch", "2", "--seq-len", "16", "--seed", "7", "--threads", "1", "--runs", "1")
 
     def narrow():
-        prune("local")
+        prune()
         tool(bench, "export", small, "-o", flat, "--layout", "uniform")
         read_back(written(padded, small), flat, kind)
         return choices(padded, flat)
 
     def apart():
-        prune("global")
+        prune("--exclude-layers", "0")
         widths = json.loads((small / "config.json").read_text())["layer_widths"]
         if len({json.dumps(w) for w in widths}) == 1:
             raise Failure("the layers do not differ: the check would prove nothing")
@@ -350,7 +350,7 @@ def check_model(bench, folder, name, data, seed):
         return choices(uneven, small)
 
     def filled():
-        prune("global")
+        prune("--exclude-layers", "0")
         tool(bench, "export", small, "-o", flat, "--layout", "padded")
         read_back(written(padded, small, "--layout", "padded"), flat, kind)
         return choices(padded, flat)

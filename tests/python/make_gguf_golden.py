@@ -201,9 +201,9 @@ def tokenizer(folder, name, path):
     writer = gguf.GGUFWriter(path, "llama")
     if name == "bytes":
         writer.add_tokenizer_model("llama")
-        writer.add_token_list([f"<0x{byte:02X}>" for byte in range(256)])
+        writer.add_token_list(["\u2581" if byte == 32 else f"<0x{byte:02X}>" for byte in range(256)])
         writer.add_token_scores([0.0] * 256)
-        writer.add_token_types([gguf.TokenType.BYTE] * 256)
+        writer.add_token_types([gguf.TokenType.NORMAL if byte == 32 else gguf.TokenType.BYTE for byte in range(256)])
         writer.add_add_space_prefix(False)
         writer.add_add_bos_token(False)
         writer.add_add_eos_token(False)

@@ -167,10 +167,12 @@ inline void describe_gguf_bytes(GgufMetadata& about) {
     const char* const digits = "0123456789ABCDEF";
     tokens.push_back(std::string("<0x") + digits[byte / 16] + digits[byte % 16] + ">");
   }
+  std::vector<std::int32_t> types(256, std::int32_t(GgufToken::byte));
+  tokens[' '] = "\u2581", types[' '] = std::int32_t(GgufToken::normal);  // which is what `llama` makes of a space
   about.set("tokenizer.ggml.model", "llama");
   about.set("tokenizer.ggml.tokens", tokens);
   about.set("tokenizer.ggml.scores", std::vector<float>(256, 0));
-  about.set("tokenizer.ggml.token_type", std::vector<std::int32_t>(256, std::int32_t(GgufToken::byte)));
+  about.set("tokenizer.ggml.token_type", types);
   about.set("tokenizer.ggml.add_space_prefix", false);
   about.set("tokenizer.ggml.add_bos_token", false);
   about.set("tokenizer.ggml.add_eos_token", false);
