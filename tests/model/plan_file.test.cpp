@@ -20,6 +20,7 @@ esp::PlanFile example() {
   file.source = "tiny \"llama\"", file.sha256 = std::string(64, 'a'), file.layout = "padded";
   file.plan.settings = {{"importance", "taylor"}, {"step", "400"}};
   file.plan.groups = {{"heads", 0, 4, {1, 3}, {0.1, 1.0 / 3, std::numeric_limits<double>::quiet_NaN(), 2e-300}}, {"channels", 0, 3, {0, 1, 2}, {}}};
+  file.plan.weights = {{"model.layers.0.mlp.up_proj", 320, 160}, {"model.layers.1.mlp.up_proj", 320, 0}};
   return file;
 }
 
@@ -47,6 +48,9 @@ TEST_CASE("a plan file reads back as what was written, to the last bit of its sc
   CHECK(std::isnan(read.plan.groups[0].scores[2]));
   CHECK(read.plan.groups[0].scores[3] == 2e-300);
   CHECK(read.plan.groups[1].scores.empty());
+  REQUIRE(read.plan.weights.size() == 2);
+  CHECK(read.plan.weights[0].projection == "model.layers.0.mlp.up_proj");
+  CHECK((read.plan.weights[0].full == 320 && read.plan.weights[0].removed == 160));
   CHECK(read.text() == written.text());
 }
 
@@ -81,4 +85,9 @@ TEST_CASE("malformed plans are refused by name") {
   refuse(head + R"("full": 4, "kept": [1, 1]}]})", "not ascending at 1");
   refuse(head + R"("full": 4, "kept": [1], "scores": [1, 2]}]})", "scores is not a list of 4 numbers");
   refuse(head + R"("full": 1, "kept": [0], "scores": ["x"]}]})", "scores has 'x'");
+  const std::string weights = R"({"format": 1, "groups": [], "weights": )";
+  refuse(weights + "{}}", "weights is not a list");
+  refuse(weights + "[7]}", "weights[0]: expected an object");
+  refuse(weights + R"([{"full": 4, "removed": 1}]})", "projection is missing");
+  refuse(weights + R"([{"projection": "p", "full": 4, "removed": 5}]})", "removed is 5");
 }
