@@ -7,7 +7,9 @@
 #include <espalier/io/json.hpp>
 #include <espalier/model/adapter_config.hpp>
 #include <espalier/model/compact_config.hpp>
+#include <espalier/model/bert_files.hpp>
 #include <espalier/model/families.hpp>
+#include <espalier/model/vit_files.hpp>
 #include <espalier/model/gguf_tokenizer.hpp>
 #include <espalier/model/plan_file.hpp>
 

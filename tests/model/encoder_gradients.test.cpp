@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/adapter/low_rank.hpp>
-#include <espalier/model/bert.hpp>
+#include <espalier/model/bert_files.hpp>
 #include <espalier/prune/compact.hpp>
 #include <espalier/prune/importance/taylor.hpp>
 #include <espalier/prune/pruner.hpp>

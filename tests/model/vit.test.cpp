@@ -7,7 +7,7 @@
 #include <espalier/model/load.hpp>
 #include <espalier/model/peft.hpp>
 #include <espalier/model/save.hpp>
-#include <espalier/model/vit.hpp>
+#include <espalier/model/vit_files.hpp>
 #include <espalier/prune/compact.hpp>
 #include <filesystem>
 #include <type_traits>

@@ -3,7 +3,7 @@
 // As compiled_llama.hpp: BERT and RoBERTa, their files included.
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/backend/cpu.hpp>
-#include <espalier/model/bert.hpp>
+#include <espalier/model/bert_files.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/peft.hpp>
 #include <espalier/model/save.hpp>

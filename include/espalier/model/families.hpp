@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <espalier/model/bert_files.hpp>
 #include <espalier/model/compact_config.hpp>
 #include <espalier/model/config_reader.hpp>
 #include <espalier/model/gpt2_files.hpp>
 #include <espalier/model/llama_files.hpp>
 #include <espalier/model/read_source.hpp>
-#include <espalier/model/vit_files.hpp>
 #include <string>
 
 namespace espalier::inline v0 {

@@ -4,7 +4,8 @@
 #include <cstdint>
 #include <espalier/io/checkpoint_files.hpp>
 #include <espalier/model/compact_config.hpp>
-#include <espalier/model/families.hpp>
+#include <espalier/model/llama_files.hpp>
+#include <espalier/model/read_source.hpp>
 #include <espalier/model/stored_tensors.hpp>
 #include <espalier/adapter/initialise.hpp>
 #include <set>
@@ -12,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace espalier::inline v0 {
@@ -102,9 +104,9 @@ Model load(typename Model::DeviceType& device, const std::string& directory,
   return detail::load_from<Model>(device, ModelFiles<typename Model::Config>(directory), adapter, seed);
 }
 /// The same with a head for other labels than config.json says: it has to be a new one.
-template <class Model>
+template <class Model, class Labels = decltype(std::declval<typename Model::Config&>().labels)>
 Model load(typename Model::DeviceType& device, const std::string& directory, const typename Model::AdapterOptions& adapter,
-           std::uint64_t seed, const LabelOptions& labels) {
+           std::uint64_t seed, const Labels& labels) {
   using Config = typename Model::Config;
   return detail::load_from<Model>(device, ModelFiles<Config>(directory, [&](Config& c) { c.labels = labels; }), adapter, seed);
 }

@@ -7,7 +7,6 @@
 #include <espalier/model/compact_config.hpp>
 #include <espalier/model/compact_modeling.hpp>
 #include <espalier/model/cut.hpp>
-#include <espalier/model/families.hpp>
 #include <espalier/model/plan_file.hpp>
 #include <espalier/model/tensor_writer.hpp>
 #include <optional>
