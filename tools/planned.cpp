@@ -3,6 +3,7 @@
 
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/backend/meta.hpp>
+#include <espalier/model/families.hpp>
 #include <espalier/model/stored_budget.hpp>
 #include <espalier/prune/compact.hpp>
 #include <espalier/prune/importance/random.hpp>

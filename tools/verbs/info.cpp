@@ -4,6 +4,7 @@
 #include <espalier/backend/meta.hpp>
 #include <espalier/data/tokenizer/tokenizer_file.hpp>
 #include <espalier/io/safetensors.hpp>
+#include <espalier/model/families.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/peft.hpp>
 #include <espalier/model/plan_file.hpp>

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/backend/meta.hpp>
+#include <espalier/model/families.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/stored_budget.hpp>
 
