@@ -8,6 +8,7 @@
 #include <espalier/prune/compact.hpp>
 #include <espalier/prune/importance/random.hpp>
 #include <espalier/prune/pruner.hpp>
+#include <tuple>
 
 #include "any_schedule.hpp"
 #include "count_facts.hpp"
@@ -73,10 +74,14 @@ Planned<Family> planned(const typename Family::Config& config, const ModelSource
   return out;
 }
 
-template Target target_of<LlamaFamily>(const TargetRequest&, const LlamaConfig&, const ModelSource&, const PrunerOptions&);
-template Target target_of<Gpt2Family>(const TargetRequest&, const Gpt2Config&, const ModelSource&, const PrunerOptions&);
-template Planned<LlamaFamily> planned(const LlamaConfig&, const ModelSource&, PrunerOptions, double, const TargetRequest&);
-template Planned<Gpt2Family> planned(const Gpt2Config&, const ModelSource&, PrunerOptions, double, const TargetRequest&);
+namespace {
+// Compiled here for every family of the list; the linker must find them.
+template <class... Family>
+auto compiled(Families<Family...>) {
+  return std::tuple(&target_of<Family>..., &planned<Family>...);
+}
+[[gnu::used]] const auto kept = compiled(LanguageFamilies{});
+}  // namespace
 
 Table target_table(const PruneReport& r, const PrunerOptions& o, double left, const std::optional<LatencyReached>& latency) {
   const auto whole = [](double x) { return with_commas(Index(std::llround(x))); };
