@@ -3,7 +3,7 @@
 // As compiled_llama.hpp: GPT-2, its files included.
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/backend/cpu.hpp>
-#include <espalier/model/gpt2.hpp>
+#include <espalier/model/gpt2_files.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/peft.hpp>
 #include <espalier/model/save.hpp>
