@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/core/error.hpp>
+#include <espalier/io/json_write.hpp>
 #include <string>
 #include <string_view>
 

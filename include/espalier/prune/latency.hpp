@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <espalier/core/config.hpp>
 #include <espalier/core/error.hpp>
 #include <utility>
 #include <vector>

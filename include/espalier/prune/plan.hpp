@@ -26,7 +26,7 @@ struct PlanWeights {
 struct Plan {
   std::vector<PlanGroup> groups;
   std::vector<PlanWeights> weights = {};
-  std::vector<std::pair<std::string, std::string>> settings;  ///< of the run, in the order they were told
+  std::vector<std::pair<std::string, std::string>> settings = {};  ///< of the run, in the order they were told
 };
 
 }  // namespace espalier::inline v0
