@@ -2,6 +2,7 @@
 #pragma once
 #include <espalier/nn/attention.hpp>
 #include <espalier/nn/feed_forward.hpp>
+#include <espalier/nn/learns.hpp>
 #include <espalier/nn/recompute.hpp>
 #include <utility>
 
@@ -83,12 +84,7 @@ class PreNormBlock {
     f(Names::feed_forward, self.mlp);
   }
   /// Whether anything in here is trained, or watched by a probe.
-  bool learns() const {
-    bool any = false;
-    const auto look = [&](const Projection& p) { any = any || p.adapter.active() || p.probe; };
-    self_attn.projections(look), mlp.projections(look);
-    return any;
-  }
+  bool learns() const { return any_learns(self_attn, mlp); }
   template <class F>
   void groups(Index layer, F&& f) {
     f(self_attn.group(layer));

@@ -2,6 +2,7 @@
 #pragma once
 #include <espalier/nn/dropout.hpp>
 #include <espalier/nn/group.hpp>
+#include <espalier/nn/learns.hpp>
 #include <espalier/nn/recompute.hpp>
 #include <utility>
 
@@ -67,12 +68,7 @@ class PostNormBlock {
     f(Names::output_norm, self.output_norm);
   }
   /// Whether anything in here is trained, or watched by a probe.
-  bool learns() const {
-    bool any = false;
-    const auto look = [&](const Projection& p) { any = any || p.adapter.active() || p.probe; };
-    attention.projections(look), feed_forward.projections(look);
-    return any;
-  }
+  bool learns() const { return any_learns(attention, feed_forward); }
   template <class F>
   void groups(Index layer, F&& f) {
     f(attention.group(layer));
