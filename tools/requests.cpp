@@ -120,15 +120,22 @@ FitPlan fit_plan(const Request& request, const std::string& out) {
     p.sparsity = p.weights->share(p.sparsity);
     p.weight_pruner.every = p.pruner.every, p.weight_pruner.revival = p.pruner.revival, p.weight_pruner.exclude = p.pruner.exclude;
   }
-  // What else makes a run the run it is; files, speed and talk do not.
+  p.trainer.identity = identity_of(request).dump();
+  return p;
+}
+
+json::Value identity_of(const Request& request) {
+  const Settings& s = request.settings;
   json::Value identity = settings_json(request);
   for (const char* key : {"model", "out", "data", "val", "adapter", "threads", "eval-every", "save-every", "keep",
-                          "log-every", "val-tokens", "runs", "recompute", "layout", "dtype", "compact"}) {
-    const bool shapes = p.target.given() || p.pruner.uniform;  // what is stored is then part of what is asked for
-    if (!(shapes && std::string(key) == "layout") && !(p.target.given() && std::string(key) == "dtype")) identity.erase(key);
-  }
-  p.trainer.identity = identity.dump();
-  return p;
+                          "log-every", "val-tokens", "runs", "recompute", "compact"})
+    identity.erase(key);
+  const bool sized = target_request(s).given();  // what is stored is then part of what is asked for
+  if (!sized && !pruner_options(s).uniform) identity.erase("layout");
+  if (!sized) identity.erase("dtype");
+  if (request.verb == Verb::compare)
+    for (const char* key : {"criteria", "sparsities", "seeds", "seed"}) identity.erase(key);  // each arm says its own
+  return identity;
 }
 
 std::optional<Dtype> dtype_called_by(const std::string& dtype) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/io/dtype_names.hpp>
+#include <espalier/io/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@ bool compacts_live(const Settings&);
 /// None: groups leave.
 std::optional<WeightPattern> weight_pattern(const Settings&);
 TargetRequest target_request(const Settings&);
+/// What makes a run the run it is: its settings without files, speed and talk.
+json::Value identity_of(const Request&);
 FitPlan fit_plan(const Request&, const std::string& checkpoints);
 std::optional<Dtype> dtype_called_by(const std::string& dtype);  ///< none: as the checkpoint
 /// Refuses a missing positional argument with a hint.

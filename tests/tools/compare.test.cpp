@@ -53,7 +53,7 @@ TEST_CASE("An arm is the run that prune would have made, bit for bit, and the de
   CHECK(arms[0].at("loss").get<double>() == doctest::Approx(train.json().at("after").at("loss").get<double>()).epsilon(1e-6));
 }
 
-TEST_CASE("A comparison goes on where it was interrupted, and only with the same data") {
+TEST_CASE("A comparison goes on where it was interrupted, and only with the same data and settings") {
   const Scratch scratch;
   const std::string data = token_file(scratch, "d.bin", 3000), val = token_file(scratch, "v.bin", 500, 48, 2);
   const std::vector<std::string> call = std::vector<std::string>{"compare", checkpoint(), "-o", scratch / "c", "--criteria",
@@ -78,6 +78,18 @@ TEST_CASE("A comparison goes on where it was interrupted, and only with the same
   for (std::size_t r = 0; r < rows.size(); ++r) {
     CHECK(resumed.json().at("rows").at(r).at("loss") == rows.at(r).at("loss"));
     CHECK(resumed.json().at("rows").at(r).at("criterion") == rows.at(r).at("criterion"));
+  }
+
+  // Other arms may join; another way to train may not.
+  const Result more = run({"compare", "--resume", scratch / "c", "--sparsities", "0.25", "--seeds", "1", "--runs", "2", "--json"});
+  CAPTURE(more.err);
+  CHECK(more.code == 0);
+  for (const auto& [option, value] : {std::pair{"--lr", "1e-3"}, {"--ema", "0.5"}, {"--rank", "4"}, {"--granularity", "unstructured"},
+                                      {"--prune-every", "4"}}) {
+    const Result mixed = run({"compare", "--resume", scratch / "c", option, value});
+    CAPTURE(option);
+    CHECK(mixed.code == 2);
+    CHECK(mixed.says("made with " + std::string(option).substr(2)));
   }
 
   token_file(scratch, "v.bin", 500, 48, 3);

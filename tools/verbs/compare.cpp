@@ -46,28 +46,32 @@ class TrialFile {
 };
 
 /// What has to be the same in all arms for their numbers to be compared.
-json::Value protocol(const Settings& s, const Trials& trials, const TokenFile& data, const TokenFile& val,
+json::Value protocol(const Request& request, const Trials& trials, const TokenFile& data, const TokenFile& val,
                      const std::string& model_hash) {
+  const Settings& s = request.settings;
   const EvaluateOptions e = evaluation_of(s);
   return json::Value::object({{"model_sha256", model_hash},
                               {"data_sha256", data.tokens().hash()},
                               {"val_sha256", val.tokens().hash()},
                               {"val_tokens", val.size()},
-                              {"granularity", s.granularity},
                               {"length", e.length},
                               {"stride", e.stride > 0 ? e.stride : e.length},
                               {"steps", trials.steps()},
                               {"shared_steps", trials.shared_steps()},
-                              {"tokens_per_step", s.batch * s.accumulate * s.seq_len}});
+                              {"tokens_per_step", s.batch * s.accumulate * s.seq_len},
+                              {"settings", identity_of(request)}});
 }
 
-void require_same(const json::Value& now, const std::string& run_file) {
-  const json::Value before = json::read_file(run_file);
+void require_same(const json::Value& now, const json::Value& before, const std::string& run_file) {
   for (const auto& [name, value] : now.members("protocol")) {
-    const json::Value* const was = before.at("protocol").find(name);
-    if (was == nullptr || was->dump() != value.dump()) {
-      throw Trouble{Errc::usage, "the comparison in this directory was made with another " + name, run_file,
-                    "its numbers and new ones cannot stand in one table: choose another --out"};
+    const json::Value* const was = before.find(name);
+    if (was != nullptr && name == "settings") {
+      require_same(value, *was, run_file);
+    } else if (was == nullptr || was->dump() != value.dump()) {
+      throw Trouble{Errc::usage,
+                    format("the comparison in this directory was made with {} {}, not {}", name, was == nullptr ? "absent" : was->dump(),
+                           value.dump()),
+                    run_file, "its numbers and new ones cannot stand in one table: choose another --out"};
     }
   }
 }
@@ -105,11 +109,11 @@ int compare(const Request& request, const Console& console) {
   const RunDirectory directory(s.out);
   RunRecord record(request);
   record.data("data", data), record.data("val", val);
-  const auto identity = protocol(s, trials, data, val,
+  const auto identity = protocol(request, trials, data, val,
                                  open_engine(placement_for(s.model, s.weights, s.device), s.model, no_adapters())->source_hash());
   record.set("protocol", identity);
   if (s.resume.empty()) directory.open(s.overwrite);
-  else require_same(identity, directory / "run.json");
+  else require_same(identity, json::read_file(directory / "run.json").at("protocol"), directory / "run.json");
   directory.write("run.json", record.text("running"));
   const TrialFile file(directory / "trials.jsonl");
   std::vector<Trial> done = file.read();
