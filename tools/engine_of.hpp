@@ -19,10 +19,12 @@
 #include <espalier/prune/importance/taylor.hpp>
 #include <espalier/prune/importance/wanda.hpp>
 #include <espalier/prune/pruner.hpp>
+#include <espalier/prune/weight_pruner.hpp>
 #include <espalier/train/trainer.hpp>
 #include <type_traits>
 
-#include "any_weight_pruner.hpp"
+#include "any_pruner.hpp"
+#include "any_schedule.hpp"
 #include "count_facts.hpp"
 #include "open_engine.hpp"
 
@@ -61,36 +63,26 @@ class EngineOf final : public Engine {
     model_.recompute = p.recompute;
     AdamW<Model> optimizer(model_, p.adamw);
     Batches batches = data.batches(p.batches);
-    if (!p.prune) {
-      NoPruner none;
-      return run(p, optimizer, none, batches, follower, {});
-    }
     const Index shared = p.shared_steps, pruned = std::max<Index>(1, batches.steps() - shared);
     const auto schedule =  // of the steps that the pruner sees
-        shared == 0 ? AnySchedule::over(pruned, p.sparsity, p.warmup, p.cooldown, p.linear)
-                    : AnySchedule::over(pruned, p.sparsity, 0, p.cooldown * double(batches.steps()) / double(pruned), p.linear);
-    FitResult result;
-    if (p.weights) {
-      auto pruner = weight_pruner(p, schedule);
-      return finish(run(p, optimizer, pruner, batches, follower, schedule), pruner, follower);
-    }
-    const PrunerOptions options = options_of(p);
-    with_importance(p, [&](auto importance, auto mask) {
-      Pruner pruner(model_, importance, mask, schedule, options);
-      result = finish(run(p, optimizer, pruner, batches, follower, schedule), pruner, follower);
-      result.pruner = pruner.options();
-    });
+        !p.prune      ? AnySchedule{}
+        : shared == 0 ? AnySchedule::over(pruned, p.sparsity, p.warmup, p.cooldown, p.linear)
+                      : AnySchedule::over(pruned, p.sparsity, 0, p.cooldown * double(batches.steps()) / double(pruned), p.linear);
+    AnyPruner pruner = pruner_of(p, schedule);
+    FitResult result = run(p, optimizer, pruner, batches, follower, schedule);
+    result.pruned = pruner.report(), result.plan = pruner.plan(), result.pruner = pruner.options();
+    for (const std::string& warning : pruner.warnings()) follower.note(warning);
     return result;
   }
 
   std::shared_ptr<const TrainingState> remember() override {
     const AdamW<Model> optimizer(model_);  // whose moments have places then
-    NoPruner none;
+    AnyPruner none;
     return std::make_shared<const TrainingState>(take_state(model_, none));
   }
   void recall(const TrainingState& state, Index steps) override {
     const AdamW<Model> optimizer(model_);
-    NoPruner none;
+    AnyPruner none;
     put_state(state, model_, none);
     model_.run.step.step = std::uint32_t(steps);
     model_.run.restore();
@@ -204,9 +196,21 @@ class EngineOf final : public Engine {
     f(RandomImportance{.seed = p.seed}, smooth);
   }
 
-  AnyWeightPruner<Model> weight_pruner(const FitPlan& p, const AnySchedule& schedule) {
+  AnyPruner pruner_of(const FitPlan& p, const AnySchedule& schedule) {
+    if (!p.prune) return {};
+    if (p.weights) return weight_pruner(p, schedule);
+    AnyPruner any;
+    with_importance(p, [&](auto importance, auto mask) {
+      any = AnyPruner::of<Pruner<Model, decltype(importance), decltype(mask), AnySchedule>>(model_, importance, mask, schedule,
+                                                                                            options_of(p));
+    });
+    return any;
+  }
+  AnyPruner weight_pruner(const FitPlan& p, const AnySchedule& schedule) {
     const Power power = p.power == "abs" ? Power::abs : Power::square;
-    const auto by = [&](auto score) { return AnyWeightPruner<Model>(model_, score, *p.weights, schedule, p.weight_pruner); };
+    const auto by = [&](auto score) {
+      return AnyPruner::of<WeightPruner<Model, decltype(score), AnySchedule>>(model_, score, *p.weights, schedule, p.weight_pruner);
+    };
     if (p.criterion == "lora") return by(TaylorImportance{.power = power, .eta = p.eta, .scaled = p.scaled});
     if (p.criterion == "full") return by(FullTaylorImportance{.power = power});
     if (p.criterion == "movement") return by(MovementImportance{});
@@ -217,15 +221,7 @@ class EngineOf final : public Engine {
     if (p.criterion == "magnitude") return by(MagnitudeImportance{});
     return by(RandomImportance{.seed = p.seed});
   }
-  template <class Pruner>
-  static FitResult finish(FitResult result, Pruner& pruner, Follower& follower) {
-    result.pruned = pruner.report(), result.plan = pruner.plan();
-    for (const std::string& warning : pruner.warnings()) follower.note(warning);
-    return result;
-  }
-
-  template <class Pruner>
-  FitResult run(const FitPlan& p, AdamW<Model>& optimizer, Pruner& pruner, const Batches& batches, Follower& follower,
+  FitResult run(const FitPlan& p, AdamW<Model>& optimizer, AnyPruner& pruner, const Batches& batches, Follower& follower,
                 AnySchedule schedule) {
     TrainerOptions options = p.trainer;
     options.rate.steps = batches.steps();
@@ -241,12 +237,10 @@ class EngineOf final : public Engine {
       from = resumed->step;
     }
     trainer.options.checkpoints = periodic;
-    Index prunable = 0;
-    if constexpr (!std::is_same_v<Pruner, NoPruner>) prunable = pruner.report().prunable;
-    follower.started(trainer.steps(), from, schedule, prunable);
+    follower.started(trainer.steps(), from, schedule, pruner.report().prunable);
     struct Relay {
       Follower& follower;
-      Trainer<Model, Pruner>& trainer;
+      Trainer<Model, AnyPruner>& trainer;
       void on_step(const StepReport& r) {
         follower.on_step(r);
         if (follower.stop()) trainer.stop();
