@@ -57,6 +57,14 @@ SMALL_BERT = dict(vocab_size=40, hidden_size=12, num_hidden_layers=2, num_attent
                   max_position_embeddings=16, type_vocab_size=2, layer_norm_eps=1e-6, initializer_range=0.05,
                   hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
+DEBERTA_LINEAR = ["query_proj", "key_proj", "value_proj", "attention.output.dense", "intermediate.dense", "output.dense"]
+# As the third version is: log buckets, maps shared, the positions' norm, nothing absolute.
+SMALL_DEBERTA = dict(vocab_size=40, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20,
+                     max_position_embeddings=12, type_vocab_size=0, layer_norm_eps=1e-6, initializer_range=0.05,
+                     hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, relative_attention=True, position_buckets=6,
+                     max_relative_positions=-1, share_att_key=True, pos_att_type="p2c|c2p", norm_rel_ebd="layer_norm",
+                     position_biased_input=False, pooler_dropout=0, pooler_hidden_act="gelu")
+
 SMALL_VIT = dict(hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, image_size=8, patch_size=4,
                  num_channels=3, layer_norm_eps=1e-6, initializer_range=0.05)
 
@@ -64,7 +72,7 @@ GPT2_LINEAR = ["c_attn", "c_proj", "c_fc"]
 SMALL_GPT2 = dict(vocab_size=48, n_embd=24, n_layer=2, n_head=4, n_positions=16, bos_token_id=1, eos_token_id=2)
 
 
-SIZES = {"gpt2": SMALL_GPT2, "bert": SMALL_BERT, "roberta": SMALL_BERT, "vit": SMALL_VIT}
+SIZES = {"gpt2": SMALL_GPT2, "bert": SMALL_BERT, "roberta": SMALL_BERT, "vit": SMALL_VIT, "deberta-v2": SMALL_DEBERTA}
 
 
 def rope(kind="default", theta=10000.0, **more):
@@ -110,6 +118,19 @@ CASES = {
     "vit-odd": ("vit", dict(num_labels=5, image_size=[7, 6], patch_size=[3, 2], num_channels=2, num_attention_heads=2,
                             num_hidden_layers=1, qkv_bias=False, hidden_act="gelu_new"),
                 dict(task="images", targets=["k_proj", "fc2"], dtype=torch.bfloat16)),
+    "deberta-classes": ("deberta-v2", dict(num_labels=3), dict(task="classes", targets=DEBERTA_LINEAR, saved=["classifier", "pooler"])),
+    # As the second version may be: maps of their own for positions, no buckets, and distances beyond the last one.
+    "deberta-apart": ("deberta-v2", dict(num_labels=1, num_attention_heads=2, share_att_key=False, position_buckets=-1,
+                                         max_relative_positions=5, norm_rel_ebd="none", position_biased_input=True,
+                                         type_vocab_size=2, hidden_act="gelu_new", num_hidden_layers=1),
+                      dict(task="classes", targets=["query_proj", "value_proj", "pos_key_proj", "pos_query_proj"],
+                           saved=["classifier", "pooler"], dtype=torch.bfloat16)),
+    "deberta-masked": ("deberta-v2", dict(pos_att_type=["p2c"], position_buckets=4, num_attention_heads=4),
+                       dict(task="masked", targets=["query_proj", "key_proj", "value_proj", "dense"])),
+    # Nothing relative; the terms change the scale nevertheless. Saved as the base model is.
+    "deberta-plain": ("deberta-v2", dict(num_labels=4, problem_type="multi_label_classification", num_hidden_layers=1,
+                                         relative_attention=False, pos_att_type=["c2p"], position_biased_input=True),
+                      dict(task="classes", targets=["key_proj", "output.dense"], bare=True, saved=["classifier", "pooler"])),
 }
 
 
@@ -181,6 +202,15 @@ def write_old_bert(directory):
     save_file(tensors, path, metadata={"format": "pt"})
 
 
+def write_base_deberta(directory):
+    """As the base model is saved: no prefix."""
+    path = directory / "model.safetensors"
+    save_file({k.removeprefix("deberta."): v for k, v in load_file(path).items()}, path, metadata={"format": "pt"})
+
+
+BARE = {"gpt2": write_bare, "bert": write_old_bert, "deberta-v2": write_base_deberta}
+
+
 def load_base(directory, double, task=None):
     model = getattr(transformers, AUTO[task]).from_pretrained(directory, dtype=torch.float32,
                                                               attn_implementation="eager")
@@ -217,6 +247,8 @@ def draw_text(config, options, generator):
     mask = torch.ones(batch, time, dtype=torch.long)
     mask[1, 6:] = 0
     mask[2, :2] = mask[2, 5] = 0
+    if config.model_type == "deberta-v2":  # whose pads see everything, whose pooler reads the first token and whose labels are text
+        mask[2, :2] = 1
     ids[mask == 0] = config.pad_token_id
     ids[2, 5] = 7  # a hole is no pad
     inputs = dict(input_ids=ids, attention_mask=mask)
@@ -224,6 +256,8 @@ def draw_text(config, options, generator):
         inputs["token_type_ids"] = torch.randint(0, config.type_vocab_size, (batch, time), generator=generator)
     if options["task"] == "masked":
         inputs["labels"] = torch.where(torch.rand(batch, time, generator=generator) < 0.4, ids, torch.tensor(-100))
+        if config.model_type == "deberta-v2":
+            inputs["labels"][mask == 0] = -100
     elif config.problem_type == "multi_label_classification":
         inputs["labels"] = torch.randint(0, 2, (batch, config.num_labels), generator=generator).float()
     elif config.num_labels == 1:
@@ -257,7 +291,7 @@ def make(out, index, name):
     if options.get("v4"):
         write_v4_config(directory)
     if options.get("bare"):
-        write_bare(directory) if kind == "gpt2" else write_old_bert(directory)
+        BARE[kind](directory)
 
     draw = {None: draw_tokens, "images": draw_images}.get(task, draw_text)
     inputs = draw(config, options, generator)
@@ -271,7 +305,7 @@ def make(out, index, name):
     lora = peft.LoraConfig(r=2 if task else 4, lora_alpha=8, target_modules=targets, lora_dropout=0.0,
                            fan_in_fan_out=kind == "gpt2", use_rslora=options.get("rslora", False),
                            task_type={None: "CAUSAL_LM", "classes": "SEQ_CLS", "masked": None, "images": None}[task],
-                           modules_to_save=["classifier"] if task == "images" else None)
+                           modules_to_save=["classifier"] if task == "images" else options.get("saved"))
     adapted = peft.get_peft_model(narrow, lora)
     with torch.no_grad():
         for key, p in adapted.named_parameters():

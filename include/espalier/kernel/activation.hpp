@@ -52,6 +52,15 @@ struct GeluTanh {
   }
 };
 
+// tanh x, between a pooler and a classifier                                                        Devlin et al. 2018
+struct Tanh {
+  template <class A>
+  ESPALIER_FN ValueAndSlope<A> operator()(A x) const {
+    const A value = tanh(x);
+    return {value, A(1) - value * value};
+  }
+};
+
 // h = f(x)∘M, per row.
 template <class F, class T, class A>
 struct Activate {

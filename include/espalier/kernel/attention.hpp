@@ -2,15 +2,16 @@
 #pragma once
 #include <cmath>
 #include <espalier/kernel/math.hpp>
+#include <espalier/kernel/relative_position.hpp>
 #include <espalier/kernel/visibility.hpp>
 
 namespace espalier::inline v0::kernel {
 
 // y_t = Σ_s p_ts v_s,  p_t = softmax_s(scale q_t·k_s) over what t Sees; nothing of size seq × seq is ever stored.
 // A group whose mask is zero writes zeros and costs nothing, unless backward sees through the mask; so does a query that
-// sees nothing.
+// sees nothing. Where something is known of positions, the score is more than q_t·k_s: see relative_position.hpp.
 //                                                             Vaswani et al. 2017; Rabe & Staats 2021; Dao et al. 2022
-template <class T, class A, class Sees>
+template <class T, class A, class Sees, class Positions = NoPositions>
 struct Attention {
   HeadLayout at;
   A scale;
@@ -20,13 +21,14 @@ struct Attention {
   View<T, 2> y;                 // (tokens, heads * width)
   View<A, 2> lse;               // (tokens, heads)  log Σ exp, kept for backward
   Sees sees = {};
+  Positions positions = {};
 
   /// How many rows to launch: one a tile of queries.
   ESPALIER_FN Index rows() const { return at.batch * at.heads * at.tiles(); }
 
   /// Scratch of a team, in bytes.
   ESPALIER_FN Index scratch_bytes() const {
-    return (2 * at.width + HeadLayout::block + 4) * HeadLayout::lanes * Index(sizeof(A));
+    return ((2 * at.width + HeadLayout::block + 4) * HeadLayout::lanes + Positions::numbers) * Index(sizeof(A));
   }
 
   template <class Team>
@@ -45,12 +47,15 @@ struct Attention {
     }
     A* const memory = team.template scratch<A>(scratch_bytes());
     const auto qt = matrix(memory, d, lanes), yt = matrix(qt.row(d), d, lanes), p = matrix(yt.row(d), block, lanes);
-    A *const top = p.row(block), *const next = top + lanes, *const shrink = next + lanes, *const total = shrink + lanes;
+    A *const top = p.row(block), *const next = top + lanes, *const shrink = next + lanes, *const total = shrink + lanes,
+      *const aside = total + lanes;
     team.copy(at.part(q, first + t0, count, h).t(), qt);
     for (Index s0 = begin; s0 < end; s0 += block) {
       const Index keys = s0 + block < end ? block : end - s0;
       const auto visible = sees.keys(b, at.seq, keys, s0, t0);
-      team.multiply(at.part(k, first + s0, keys, g), View<const A, 2>(qt), A(0), p.rows(0, keys));
+      const auto block_k = at.part(k, first + s0, keys, g);
+      team.multiply(block_k, View<const A, 2>(qt), A(0), p.rows(0, keys));
+      positions.add(team, {h, s0, t0, true}, block_k, View<const A, 2>(qt), p.rows(0, keys), aside);
       team.each(lanes, [&](Index l) { next[l] = s0 == begin ? p.data[l] : top[l]; });  // the first key is seen by everybody
       for (Index i = 0; i < keys; ++i) {
         const A* const s = p.row(i);

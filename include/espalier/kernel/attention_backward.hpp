@@ -8,7 +8,7 @@ namespace espalier::inline v0::kernel {
 // dq_t = scale Σ_s ds_ts k_s,  dk_s = scale Σ_t ds_ts q_t,  dv_s = Σ_t p_ts dy_t.             Dao et al. 2022, algorithm 4
 // With dropout p'∘ stands for p in y and dv, and its gradient passes to dp: D and ds are as they are.
 // Launched once over queries (dq) and once over keys (dk, dv), so that every output has one writer.
-template <class T, class A, class Sees>
+template <class T, class A, class Sees, class Positions = NoPositions>
 struct AttentionBackward {
   HeadLayout at;
   A scale;
@@ -20,6 +20,7 @@ struct AttentionBackward {
   View<T, 2> dq, dk, dv;        // shapes of q, k, v; overwritten
   View<A, 2> delta;             // (tokens, heads)  D
   Sees sees = {};
+  Positions positions = {};
 
   template <class Team>
   ESPALIER_FN void clear(Team& team, View<T, 2> x) const {
@@ -30,14 +31,14 @@ struct AttentionBackward {
 template <class T, class A>
 using CausalAttentionBackward = AttentionBackward<T, A, Causal>;
 
-template <class T, class A, class Sees = Causal>
-struct AttentionBackwardQueries : AttentionBackward<T, A, Sees> {
+template <class T, class A, class Sees = Causal, class Positions = NoPositions>
+struct AttentionBackwardQueries : AttentionBackward<T, A, Sees, Positions> {
   /// How many rows to launch: one a tile of queries.
   ESPALIER_FN Index rows() const { return this->at.batch * this->at.heads * this->at.tiles(); }
 
   /// Scratch of a team, in bytes.
   ESPALIER_FN Index scratch_bytes() const {
-    return (3 * this->at.width + 2 * HeadLayout::block + 2) * HeadLayout::lanes * Index(sizeof(A));
+    return ((3 * this->at.width + 2 * HeadLayout::block + 2) * HeadLayout::lanes + Positions::numbers) * Index(sizeof(A));
   }
 
   template <class Team>
@@ -57,7 +58,7 @@ struct AttentionBackwardQueries : AttentionBackward<T, A, Sees> {
     A* const memory = team.template scratch<A>(scratch_bytes());
     const auto qt = matrix(memory, d, lanes), dyt = matrix(qt.row(d), d, lanes), dqt = matrix(dyt.row(d), d, lanes);
     const auto p = matrix(dqt.row(d), block, lanes), dp = matrix(p.row(block), block, lanes);
-    A *const log_sum = dp.row(block), *const mean = log_sum + lanes;
+    A *const log_sum = dp.row(block), *const mean = log_sum + lanes, *const aside = mean + lanes;
     team.copy(o.part(this->q, first + t0, count, h).t(), qt);
     team.copy(o.part(this->dy, first + t0, count, h).t(), dyt);
     team.each(lanes, [&](Index l) {
@@ -67,7 +68,9 @@ struct AttentionBackwardQueries : AttentionBackward<T, A, Sees> {
 
     // p and dp of the keys from s0, zero where a query does not see a key.
     const auto look = [&](Index s0, Index keys, auto weigh) {
-      team.multiply(o.part(this->k, first + s0, keys, g), View<const A, 2>(qt), A(0), p.rows(0, keys));
+      const auto block_k = o.part(this->k, first + s0, keys, g);
+      team.multiply(block_k, View<const A, 2>(qt), A(0), p.rows(0, keys));
+      this->positions.add(team, {h, s0, t0, true}, block_k, View<const A, 2>(qt), p.rows(0, keys), aside);
       team.multiply(o.part(this->v, first + s0, keys, g), View<const A, 2>(dyt), A(0), dp.rows(0, keys));
       this->sees.drop(team, b, h, o.seq, dp.rows(0, keys), s0, t0, true);
       this->sees.keys(b, o.seq, keys, s0, t0).each(
@@ -89,20 +92,21 @@ struct AttentionBackwardQueries : AttentionBackward<T, A, Sees> {
       look(s0, keys, [&](A probability, A slope, Index l) { return probability * (slope - mean[l]); });
       team.multiply(o.part(this->k, first + s0, keys, g).t(), View<const A, 2>(p.rows(0, keys)),
                     A(s0 == begin ? 0.0f : 1.0f), dqt);
+      this->positions.pull(team, {h, s0, t0, true}, View<const A, 2>(p.rows(0, keys)), dqt, aside);
     }
     for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { dqt.row(j)[l] *= this->scale; });
     team.copy(View<const A, 2>(dqt.cols(0, count).t()), out);
   }
 };
 
-template <class T, class A, class Sees = Causal>
-struct AttentionBackwardKeys : AttentionBackward<T, A, Sees> {
+template <class T, class A, class Sees = Causal, class Positions = NoPositions>
+struct AttentionBackwardKeys : AttentionBackward<T, A, Sees, Positions> {
   /// How many rows to launch: one a tile of keys.
   ESPALIER_FN Index rows() const { return this->at.batch * this->at.groups * this->at.tiles(); }
 
   /// Scratch of a team, in bytes.
   ESPALIER_FN Index scratch_bytes() const {
-    return (4 * this->at.width + 2 * HeadLayout::block) * HeadLayout::lanes * Index(sizeof(A));
+    return ((4 * this->at.width + 2 * HeadLayout::block) * HeadLayout::lanes + Positions::numbers) * Index(sizeof(A));
   }
 
   template <class Team>
@@ -124,6 +128,7 @@ struct AttentionBackwardKeys : AttentionBackward<T, A, Sees> {
     const auto kt = matrix(memory, d, lanes), vt = matrix(kt.row(d), d, lanes), dkt = matrix(vt.row(d), d, lanes),
                dvt = matrix(dkt.row(d), d, lanes), p = matrix(dvt.row(d), block, lanes),
                ds = matrix(p.row(block), block, lanes);
+    A* const aside = ds.row(block);
     team.copy(o.part(this->k, first + s0, count, g).t(), kt);
     team.copy(o.part(this->v, first + s0, count, g).t(), vt);
     const Index begin = this->sees.first_query(s0);
@@ -134,6 +139,7 @@ struct AttentionBackwardKeys : AttentionBackward<T, A, Sees> {
         const A beta(h == g * per && t0 == begin ? 0.0f : 1.0f);
         const auto visible = this->sees.queries(queries, t0, s0);
         team.multiply(qs, View<const A, 2>(kt), A(0), p.rows(0, queries));
+        this->positions.add(team, {h, t0, s0, false}, qs, View<const A, 2>(kt), p.rows(0, queries), aside);
         team.multiply(dys, View<const A, 2>(vt), A(0), ds.rows(0, queries));
         this->sees.drop(team, b, h, o.seq, ds.rows(0, queries), t0, s0, false);
         visible.each(team, p, [&](Index i, A s, Index l) {
@@ -146,6 +152,7 @@ struct AttentionBackwardKeys : AttentionBackward<T, A, Sees> {
         this->sees.drop(team, b, h, o.seq, p.rows(0, queries), t0, s0, false);
         team.multiply(dys.t(), View<const A, 2>(p.rows(0, queries)), beta, dvt);
         team.multiply(qs.t(), View<const A, 2>(ds.rows(0, queries)), beta, dkt);
+        this->positions.pull(team, {h, t0, s0, false}, View<const A, 2>(ds.rows(0, queries)), dkt, aside);
       }
     for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { dkt.row(j)[l] *= this->scale; });
     if constexpr (Sees::hides)

@@ -39,8 +39,9 @@ class AdapterConfig {
       if (!(alpha > 0)) in.wrong("alpha_pattern: {} is {}, expected a number above 0", printable(key), alpha);
     if (in.given("modules_to_save")) c.saved = names(in, "modules_to_save");
     for (const std::string& name : c.saved)
-      if (name != "classifier" && name != "score") {  // PEFT names both for a task, whichever the model has
-        in.refuse("modules_to_save has {}, which is not supported: only the head of a task (classifier) is trained as a whole", printable(name));
+      if (name != "classifier" && name != "score" && name != "pooler") {  // PEFT names the first two for a task, whichever the model has
+        in.refuse("modules_to_save has {}, which is not supported: only the head of a task (classifier, pooler) is trained as a whole",
+                  printable(name));
       }
     c.refuse_variants(in);
     return c;

@@ -3,6 +3,7 @@
 #include <espalier/model/encoder_model.hpp>
 #include <espalier/model/label_head.hpp>
 #include <espalier/model/masked_head.hpp>
+#include <espalier/model/text_input.hpp>
 #include <espalier/nn/block_stack.hpp>
 #include <espalier/nn/dropout.hpp>
 #include <espalier/nn/post_norm_block.hpp>
@@ -32,6 +33,7 @@ struct Bert {
   static constexpr const char *kName = "bert", *kClass = "Bert", *transform = "cls.predictions.transform.dense",
                               *norm = "cls.predictions.transform.LayerNorm", *bias = "cls.predictions.bias",
                               *decoder = "cls.predictions.decoder", *first = "bert.pooler.dense", *out = "classifier";
+  using Pooled = kernel::Tanh;
   static constexpr bool pooler = true;  ///< the stem's, so that it is frozen; adapters find it as any linear map
   static Index position(Index t, Index, Index) { return t; }
 };
@@ -39,6 +41,7 @@ struct Roberta {
   static constexpr const char *kName = "roberta", *kClass = "Roberta", *transform = "lm_head.dense",
                               *norm = "lm_head.layer_norm", *bias = "lm_head.bias", *decoder = "lm_head.decoder",
                               *first = "classifier.dense", *out = "classifier.out_proj";
+  using Pooled = kernel::Tanh;
   static constexpr bool pooler = false;
   /// count: of the tokens up to this one that are no padding; 0: it is padding itself.
   static Index position(Index, Index count, Index pad) { return pad + count; }
@@ -66,9 +69,7 @@ class BertStem {
   using FeedForward = Mlp<Device, Adapter, BertWideNames>;
   using Block = PostNormBlock<Device, Norm, Attention, FeedForward, BertBlockNames>;
   static constexpr const char* kName = Kind::kName;
-  struct Input {
-    const int *tokens, *positions, *segments, *visible;  // (tokens); segments, visible: or null
-  };
+  using Input = TextInput;
 
   BertStem(Device& device, const BertConfig& c, const typename Block::Projection::Options& options)
       : embeddings(device, c.vocab, c.max_positions, c.segments, c.hidden, c.eps), dropout{c.dropout}, pad_(c.pad) {
@@ -90,19 +91,8 @@ class BertStem {
   static Shape shape(const TextBatch& batch) { return batch.shape; }
 
   Input upload(Pass<Device>& pass, const TextBatch& batch) {
-    const Index n = batch.shape.tokens(), vocab = embeddings.word.shape(0), kinds = embeddings.segment.shape(0),
-                most = embeddings.position.shape(0);
-    const auto list = [&](const char* what, std::span<const int> x, Index below, bool optional) -> const int* {
-      if (optional && x.empty()) return nullptr;
-      require(Index(x.size()) == n, "batch: {} {}, expected {} x {}", x.size(), what, batch.shape.batch, batch.shape.seq);
-      for (const int i : x)  // a wrong one would read beyond the embedding
-        require(i >= 0 && i < below, "batch: there is {} among {}, expected 0 to {}", i, what, below - 1);
-      auto there = pass.template vector<int>(n);
-      pass.device.upload(there.data, x.data(), n);
-      return there.data;
-    };
-    Input input{list("tokens", batch.tokens, vocab, false), nullptr, list("segments", batch.segments, kinds, true),
-                list("bits of the attention mask", batch.visible, 2, true)};
+    const Index most = embeddings.position.shape(0);
+    auto input = upload_text(pass, batch, embeddings.word.shape(0), embeddings.segment.shape(0));
     positions_.clear();
     for (Index b = 0; b < batch.shape.batch; ++b)
       for (Index t = 0, count = 0; t < batch.shape.seq; ++t) {
@@ -112,7 +102,7 @@ class BertStem {
         require(positions_.back() < most, "batch: sequences of {} tokens reach position {}; this model has {} "
                 "(max_position_embeddings)", batch.shape.seq, positions_.back(), most);
       }
-    input.positions = list("positions", positions_, most, false);
+    input.positions = upload_list(pass, "positions", positions_, most);
     return input;
   }
 

@@ -5,7 +5,7 @@
 #include <espalier/kernel/gather.hpp>
 #include <espalier/kernel/label_loss.hpp>
 #include <espalier/kernel/loss.hpp>
-#include <espalier/kernel/tanh.hpp>
+#include <espalier/kernel/pointwise.hpp>
 #include <espalier/nn/dropout.hpp>
 #include <espalier/nn/linear.hpp>
 #include <espalier/nn/trained_linear.hpp>
@@ -30,34 +30,34 @@ struct LabelOptions {
   Problem kind() const { return problem != Problem::automatic ? problem : count == 1 ? Problem::regression : Problem::one_label; }
 };
 
-/// logits = out( tanh(first(x)) ), through dropout before out and, if asked, before first: BERT's pooler and classifier,
-/// RoBERTa's classifier. Names says what checkpoints call the two maps: first, out.
+/// logits = out( f(first(x)) ), through dropout before out and, if asked, before first: BERT's pooler and classifier,
+/// RoBERTa's classifier. Names says f, a functor, and what checkpoints call the two maps: first, out.
 template <Backend Device, class First, class Names>
 struct PooledClassifier {
   using T = typename Device::Activation;
   using A = typename Device::Accumulate;
+  using F = typename Names::Pooled;
+  using U = std::conditional_t<std::is_same_v<First, TrainedLinear<Device>>, A, T>;  ///< what first's results are
   struct Activations {
     typename First::Activations first;
-    View<const T, 2> pooled;  // (batch, hidden)
+    View<const U, 2> u;  // (batch, hidden)
     typename TrainedLinear<Device>::Activations out;
   };
 
   View<A, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
     const auto u = first.forward(pass, before.dropped(pass, x), act.first);
-    using U = std::remove_pointer_t<decltype(u.data)>;
     auto pooled = pass.matrix(u.rows(), u.cols());
-    pass.device.for_each(u.size(), kernel::Tanh<U, T, A>{u.data, pooled.data});
-    act.pooled = pooled;
+    pass.device.for_each(u.size(), kernel::Apply<F, U, T, A>{u.data, pooled.data});
+    act.u = u;
     return out.forward(pass, between.dropped(pass, pooled), act.out);
   }
   void backward(Pass<Device>& pass, View<const A, 2> dlogits, const Activations& act, View<T, 2> dx) {
     auto scratch = pass.scratch();
-    auto dpooled = scratch.zeros(act.pooled.rows(), act.pooled.cols());
+    auto dpooled = scratch.zeros(act.u.rows(), act.u.cols());
     out.backward(scratch, dlogits, act.out, dpooled);
     between.apply(scratch, dpooled);
-    using U = std::remove_pointer_t<decltype(first.forward(pass, act.pooled, std::declval<typename First::Activations&>()).data)>;
     auto du = scratch.template matrix<U>(dpooled.rows(), dpooled.cols());
-    pass.device.for_each(du.size(), kernel::TanhBackward<U, T, A>{act.pooled.data, dpooled.data, du.data});
+    pass.device.for_each(du.size(), kernel::ApplyBackward<F, U, T, A>{act.u.data, dpooled.data, du.data});
     if (!dx || !before.on(pass)) return first.backward(scratch, du, act.first, dx);
     auto d = scratch.zeros(dx.rows(), dx.cols());
     first.backward(scratch, du, act.first, d);

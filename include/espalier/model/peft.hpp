@@ -95,7 +95,8 @@ void load_adapter(Model& model, const std::string& directory) {
   std::sort(expected.begin(), expected.end());
   for (const TensorInfo& tensor : file.tensors()) {
     if (!std::binary_search(expected.begin(), expected.end(), tensor.name)) {
-      fail(Errc::bad_input, "{}: there is a tensor {}, which adapter_config.json does not account for", file.path(), printable(tensor.name));
+      fail(Errc::bad_input, "{}: there is a tensor {}, which adapter_config.json does not account for, or which this model does not train",
+           file.path(), printable(tensor.name));
     }
   }
 

@@ -5,7 +5,8 @@
 
 namespace espalier::inline v0 {
 
-/// y = norm(word + segment + position), frozen: nothing below the blocks learns.                       Devlin et al. 2018
+/// y = norm(word + segment + position), frozen: nothing below the blocks learns. Of no kinds or no positions nothing is
+/// added.                                                                                              Devlin et al. 2018
 template <Backend Device>
 class TextEmbedding {
  public:
@@ -14,10 +15,12 @@ class TextEmbedding {
 
   TextEmbedding() = default;
   TextEmbedding(Device& device, Index vocab, Index positions, Index kinds, Index hidden, double eps)
-      : word(device, vocab, hidden), position(device, positions, hidden), segment(device, kinds, hidden),
-        norm(device, hidden, eps) {}
+      : word(device, vocab, hidden), norm(device, hidden, eps) {
+    if (positions > 0) position = Tensor<Device, W, 2>(device, positions, hidden);
+    if (kinds > 0) segment = Tensor<Device, W, 2>(device, kinds, hidden);
+  }
 
-  /// tokens, positions: (rows); segments: (rows), or null: all 0.
+  /// tokens: (rows); positions: (rows), or null where there are none; segments: (rows), or null: all 0.
   View<T, 2> forward(Pass<Device>& pass, Index rows, const int* tokens, const int* positions, const int* segments) const {
     auto x = pass.matrix(rows, word.shape(1));
     pass.device.for_each_row(rows, kernel::EmbedWithSegment<T, W>{word.view(), segment.view(), position.view(), tokens,
@@ -29,12 +32,12 @@ class TextEmbedding {
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
     f("word_embeddings.weight", self.word);
-    f("position_embeddings.weight", self.position);
-    f("token_type_embeddings.weight", self.segment);
+    if (!self.position.empty()) f("position_embeddings.weight", self.position);
+    if (!self.segment.empty()) f("token_type_embeddings.weight", self.segment);
     f("LayerNorm", self.norm);
   }
 
-  Tensor<Device, W, 2> word, position, segment;  // (vocab, hidden), (positions, hidden), (kinds, hidden)
+  Tensor<Device, W, 2> word, position, segment;  // (vocab, hidden), (positions, hidden) or empty, (kinds, hidden) or empty
   LayerNorm<Device> norm;
 };
 
