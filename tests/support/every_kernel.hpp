@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <espalier/kernel/activation.hpp>
-#include <espalier/kernel/attention_backward.hpp>
+#include <espalier/kernel/attention_positions.hpp>
 #include <espalier/kernel/cholesky.hpp>
 #include <espalier/kernel/clip.hpp>
 #include <espalier/kernel/dropout.hpp>
@@ -105,6 +105,7 @@ void row_kernels(Launch& launch) {
   y = start;
   launch("EmbedWithSegment", Sums::exact, rows,
          kernel::EmbedWithSegment<T, T>{in(x, rows), in(up, rows), in(dy, rows), tokens.data(), kinds.data(), places.data(), out(y, rows)}, y);
+  launch("EmbedWithSegment", Sums::exact, rows, kernel::EmbedWithSegment<T, T>{in(x, rows), {}, {}, tokens.data(), nullptr, nullptr, out(y, rows)}, y);
   std::vector<T> picked(25);
   launch("Gather", Sums::exact, rows, kernel::Gather<T>{in(x, rows), tokens.data(), columns.data(), out(picked, rows)},
          picked);
@@ -233,6 +234,44 @@ void attention_kernels(Launch& launch) {
   launch("AttentionBackwardQueries", Sums::rounded, queries_both.rows(), queries_both, dq, delta);
   const kernel::AttentionBackwardKeys<T, A, kernel::Padding> keys_both{common_both};
   launch("AttentionBackwardKeys", Sums::rounded, keys_both.rows(), keys_both, dk, dv);
+}
+
+/// Attention that knows positions: each distance up to 20 its own, farther ones together.
+template <class T, class A, class Launch>
+void position_kernels(Launch& launch) {
+  const kernel::HeadLayout layout{2, 70, 3, 3, 5};
+  const Index tokens = layout.batch * layout.seq, wide = layout.heads * layout.width, positions = 41, sides = layout.seq + 32;
+  const auto q = eighths<T>(tokens * wide, 31), k = eighths<T>(tokens * wide, 32), v = eighths<T>(tokens * wide, 33),
+             dy = eighths<T>(tokens * wide, 34), key = eighths<T>(positions * wide, 35), query = eighths<T>(positions * wide, 36);
+  const std::vector<A> mask{A(1), A(0), A(0)}, seen{A(1), A(1), A(0)};
+  std::vector<int> visible(std::size_t(tokens), 1), index;
+  for (const Index t : {Index(3), layout.seq - 1, layout.seq, tokens - 1}) visible[std::size_t(t)] = 0;
+  for (Index d = -sides; d <= sides; ++d) index.push_back(int(d < -20 ? 0 : d > 20 ? 40 : d + 20));
+  auto y = eighths<T>(tokens * wide, 37), dq = y, dk = y, dv = y, sum = key;
+  auto lse = std::vector<A>(std::size_t(tokens * layout.heads), A(9)), delta = lse;
+  auto dkey = std::vector<A>(std::size_t(layout.batch * positions * wide), A(9)), dquery = dkey;
+  using Positions = kernel::RelativePositions<T>;
+  const Positions at{layout.width, in(key, positions), in(query, positions), index.data() + sides};
+  const kernel::Padding sees{visible.data()};
+  const kernel::Attention<T, A, kernel::Padding, Positions> forward{
+      layout,   A(0.5f),  in(q, tokens),  in(k, tokens),    in(v, tokens), in(mask), in(seen), out(y, tokens),
+      out(lse, tokens), sees, at};
+  launch("Attention", Sums::rounded, forward.rows(), forward, y, lse);
+  const auto kept = y;
+  const auto sums = lse;
+  const kernel::AttentionBackward<T, A, kernel::Padding, Positions> common{
+      layout,          A(0.5f),         in(q, tokens),    in(k, tokens),     in(v, tokens),
+      in(mask),        in(seen),        in(kept, tokens), in(sums, tokens),  in(dy, tokens),
+      out(dq, tokens), out(dk, tokens), out(dv, tokens),  out(delta, tokens), sees, at};
+  const kernel::AttentionBackwardQueries<T, A, kernel::Padding, Positions> queries{common};
+  launch("AttentionBackwardQueries", Sums::rounded, queries.rows(), queries, dq, delta);
+  const kernel::AttentionBackwardKeys<T, A, kernel::Padding, Positions> keys{common};
+  launch("AttentionBackwardKeys", Sums::rounded, keys.rows(), keys, dk, dv);
+  const Index rows = layout.batch * positions;
+  const kernel::AttentionBackwardPositions<T, A, kernel::Padding> all{common, out(dkey, rows), out(dquery, rows)};
+  launch("AttentionBackwardPositions", Sums::rounded, all.rows(), all, dkey, dquery);
+  const auto eighth = eighths<A>(layout.batch * positions * wide, 38);
+  launch("SumSequences", Sums::exact, positions, kernel::SumSequences<T, A>{in(eighth, rows), layout.batch, out(sum, positions)}, sum);
 }
 
 /// A score's last word, as an importance has it.
@@ -463,6 +502,7 @@ void every_kernel(Launch& launch) {
   row_kernels<T, A>(launch);
   step_kernels<A>(launch);
   attention_kernels<T, A>(launch);
+  position_kernels<T, A>(launch);
   score_kernels<T, A>(launch);
   hessian_kernels<T, A>(launch);
   product_kernels<T, A>(launch);
