@@ -17,7 +17,7 @@ namespace espalier::inline v0 {
 inline constexpr std::string_view companion_files[] = {
     "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json",      "vocab.json",     "merges.txt",            "vocab.txt",
-    "tokenizer.model",        "chat_template.jinja", "preprocessor_config.json"};
+    "tokenizer.model",        "spm.model",      "chat_template.jinja",   "preprocessor_config.json"};
 
 /// Where a model came from: what it needs to be written back in the same clothes. Empty for a model made in memory.
 struct ModelSource {
