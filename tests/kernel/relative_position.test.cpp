@@ -8,6 +8,9 @@
 #include <vector>
 
 #include "gradients.hpp"
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
 
 using namespace espalier;
 using namespace espalier::test;
@@ -34,9 +37,9 @@ struct Attended {
 };
 
 template <class T>
-std::vector<T> drawn(Index n, std::uint64_t seed) {
+std::vector<T> drawn(Index n, std::uint64_t seed, double half = 1) {
   std::vector<T> x(static_cast<std::size_t>(n));
-  fill(x.data(), n, seed, 1.0);
+  fill(x.data(), n, seed, half);
   return x;
 }
 std::vector<int> visibility(const Case& c, bool pad) {
@@ -46,11 +49,13 @@ std::vector<int> visibility(const Case& c, bool pad) {
 }
 
 template <class Device>
-Attended<typename Device::Activation> attend(const Case& c, const std::vector<double>& forward, const std::vector<double>& backward, bool pad) {
+Attended<typename Device::Activation> attend(const Case& c, const std::vector<double>& forward, const std::vector<double>& backward, bool pad,
+                                             double spike = 1) {
   using T = typename Device::Activation;
   Device device;
   const auto q = drawn<T>(c.tokens() * c.wide(), 1), k = drawn<T>(c.tokens() * c.wide(), 2), v = drawn<T>(c.tokens() * c.wide(), 3),
-             dy = drawn<T>(c.tokens() * c.wide(), 4), key = drawn<T>(c.count() * c.wide(), 5), query = drawn<T>(c.count() * c.wide(), 6);
+             dy = drawn<T>(c.tokens() * c.wide(), 4), key = drawn<T>(c.count() * c.wide(), 5),
+             query = drawn<T>(c.count() * c.wide(), 6, spike);
   const std::vector<T> mask(forward.begin(), forward.end()), seen(backward.begin(), backward.end());
   const auto visible = visibility(c, pad);
   const Index sides = c.seq + kernel::HeadLayout::lanes;
@@ -169,3 +174,24 @@ TEST_CASE("a masked head has no say in positions, unless backward sees through t
   const std::vector<double> forward{1, 0, 0}, backward{1, 0, 1};
   CHECK(worst(c, attend<Cpu<double>>(c, forward, backward, true), define(c, forward, backward, true)) < 1e-13);
 }
+
+TEST_CASE("scores of any size are survived, also those of places beyond the end of a sequence") {
+  const Case c{2, 33, 1, 5, {20, 6}};
+  const auto got = attend<Cpu<float>>(c, {1}, {1}, true, 400);
+  for (const auto* x : {&got.y, &got.dq, &got.dk, &got.dv, &got.dkey, &got.dquery})
+    for (float v : *x) REQUIRE(std::isfinite(v));
+}
+
+#if defined(_OPENMP)
+TEST_CASE("the bits of what is learnt of positions do not depend on the number of threads") {
+  const int before = omp_get_max_threads();
+  std::vector<Attended<float>> results;
+  for (const int threads : {1, 3}) {
+    omp_set_num_threads(threads);
+    results.push_back(attend<Cpu<float>>({3, 90, 2, 8, {64, 16}}, {1, 1}, {1, 1}, true));
+  }
+  omp_set_num_threads(before);
+  CHECK((results[0].y == results[1].y && results[0].dq == results[1].dq && results[0].dk == results[1].dk));
+  CHECK((results[0].dkey == results[1].dkey && results[0].dquery == results[1].dquery));
+}
+#endif
