@@ -87,7 +87,6 @@ void round_trip(const char* name) {
   for (const auto& t : after.tensors()) same_bytes(before, before.contains(t.name) ? t.name : t.name.substr(8), after, t.name);
   const auto changed = json::read_file((folder / "out") + "/config.json"), was = json::read_file(golden.directory + "/config.json");
   for (const auto& [key, value] : was.members()) {
-    CAPTURE(key);
     if (key != "dtype") CHECK(changed.at(key) == value);
   }
 

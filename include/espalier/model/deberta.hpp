@@ -86,11 +86,11 @@ class DebertaStem {
       input.positions = upload_list(pass, "positions", positions_, most);
     }
     if (!relative.empty()) {
-      const Index far = seq - 1, sides = seq + kernel::HeadLayout::lanes;
-      input.first = buckets_.of(-far), input.count = buckets_.of(far) - input.first + 1;
+      const Index most_apart = seq - 1, sides = seq + kernel::HeadLayout::lanes;
+      input.first = buckets_.of(-most_apart), input.count = buckets_.of(most_apart) - input.first + 1;
       index_.clear();
       for (Index distance = -sides; distance <= sides; ++distance)
-        index_.push_back(int(buckets_.of(std::clamp(distance, -far, far)) - input.first));
+        index_.push_back(int(buckets_.of(std::clamp(distance, -most_apart, most_apart)) - input.first));
       auto there = pass.template vector<int>(Index(index_.size()));
       pass.device.upload(there.data, index_.data(), Index(index_.size()));
       input.index = there.data + sides;

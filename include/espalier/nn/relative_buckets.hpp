@@ -21,10 +21,10 @@ struct RelativeBuckets {
 
  private:
   Index bucket(Index distance) const {
-    const Index half = buckets / 2, far = distance < 0 ? -distance : distance;
-    if (buckets <= 0 || far <= half) return distance;
+    const Index half = buckets / 2, away = distance < 0 ? -distance : distance;
+    if (buckets <= 0 || away <= half) return distance;
     const float unit = std::log(float(double(reach - 1) / double(half)));
-    const Index log = Index(std::ceil(std::log(float(far) / float(half)) / unit * float(half - 1))) + half;
+    const Index log = Index(std::ceil(std::log(float(away) / float(half)) / unit * float(half - 1))) + half;
     return distance < 0 ? -log : log;
   }
 };
