@@ -115,19 +115,19 @@ void refuse(const std::string& directory, esp::Errc code, const std::string& wor
 }  // namespace
 
 TEST_CASE("logits and loss are transformers'; with adapter and head, logits, loss and gradients are peft's") {
-  for (const char* name : {"deberta-classes", "deberta-apart", "deberta-plain"})
+  for (const char* name : {"deberta-classes", "deberta-apart", "deberta-plain", "deberta-convolution"})
     expect_golden<DebertaClasses, double>(name, 1e-12, 1e-10);
   expect_golden<DebertaMasked, double>("deberta-masked", 1e-12, 1e-10);
   expect_golden<DebertaClasses, float>("deberta-classes", 1e-5, 1e-4);
 }
 
 TEST_CASE("load and save leave every byte of the tensors as it was, and an adapter goes out as peft wrote it, head and all") {
-  for (const char* name : {"deberta-classes", "deberta-apart", "deberta-plain"}) round_trip<DebertaClasses>(name);
+  for (const char* name : {"deberta-classes", "deberta-apart", "deberta-plain", "deberta-convolution"}) round_trip<DebertaClasses>(name);
   round_trip<DebertaMasked>("deberta-masked");
 }
 
 TEST_CASE("masked == merged == compacted == what a padded file says, with shared maps and with maps of positions' own") {
-  for (const char* name : {"deberta-classes", "deberta-apart"}) {
+  for (const char* name : {"deberta-classes", "deberta-apart", "deberta-convolution"}) {
     CAPTURE(name);
     const TextGolden golden(name);
     const TemporaryDirectory folder;
@@ -235,7 +235,10 @@ TEST_CASE("what is not supported, or does not fit, is refused by name") {
     refuse<DebertaClasses>(with("deberta-classes", key, std::move(value)), code, words);
   };
   deberta("model_type", "deberta", esp::Errc::unsupported, "deberta-v2 is");
-  deberta("conv_kernel_size", 3, esp::Errc::unsupported, "conv_kernel_size is 3");
+  refuse<DebertaClasses>(with("deberta-convolution", "conv_groups", 2), esp::Errc::unsupported, "conv_groups is 2");
+  refuse<DebertaClasses>(with("deberta-convolution", "conv_act", "tanh"), esp::Errc::unsupported, "conv_act is");
+  refuse<DebertaClasses>(with("deberta-convolution", "conv_kernel_size", 4), esp::Errc::bad_input, "expected an odd number");
+  refuse<DebertaClasses>(with("deberta-convolution", "conv_kernel_size", 0), esp::Errc::bad_input, "encoder.conv.");
   deberta("embedding_size", 8, esp::Errc::unsupported, "embedding_size is 8");
   deberta("attention_head_size", 8, esp::Errc::unsupported, "attention_head_size is 8");
   deberta("pooler_hidden_size", 8, esp::Errc::unsupported, "pooler_hidden_size is 8");

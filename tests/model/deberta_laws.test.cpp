@@ -27,7 +27,7 @@ DebertaConfig sizes(bool shared) {
   c.vocab = 9, c.hidden = 6, c.layers = 2, c.heads = c.groups = 3, c.head_dim = 2, c.feed_forward = 7, c.eps = 1e-3;
   c.buckets = {.reach = 6, .buckets = 4}, c.shared = shared, c.labels.count = 3;
   c.dropout = c.attention_dropout = c.classifier_dropout = 0;
-  if (!shared) c.positions = 7, c.segments = 2, c.normed = false;
+  if (!shared) c.positions = 7, c.segments = 2, c.normed = false, c.taps = 3;
   return c;
 }
 const TextBatch kBatch{.tokens = kTokens, .visible = kVisible, .labels = {.classes = kClasses}, .shape = kShape};

@@ -131,6 +131,9 @@ CASES = {
     "deberta-plain": ("deberta-v2", dict(num_labels=4, problem_type="multi_label_classification", num_hidden_layers=1,
                                          relative_attention=False, pos_att_type=["c2p"], position_biased_input=True),
                       dict(task="classes", targets=["key_proj", "output.dense"], bare=True, saved=["classifier", "pooler"])),
+    # As the larger ones of the second version: a convolution beside the first layer.
+    "deberta-convolution": ("deberta-v2", dict(num_labels=2, conv_kernel_size=5, conv_act="gelu", num_attention_heads=2),
+                            dict(task="classes", targets=["query_proj", "key_proj", "output.dense"], saved=["classifier", "pooler"])),
 }
 
 
@@ -158,7 +161,7 @@ def randomise(model, generator):
                 p.copy_(0.3 * noise)
             elif p.dim() == 1:
                 p.copy_(1.0 + 0.3 * noise)
-            elif "patch_embeddings" in name:
+            elif "patch_embeddings" in name or p.dim() == 3:
                 p.copy_(noise / p[0].numel() ** 0.5)
             elif "embeddings." in name or "embed_tokens" in name or ".wte" in name or ".wpe" in name:
                 p.copy_(0.8 * noise)

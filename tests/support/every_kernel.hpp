@@ -23,6 +23,7 @@
 #include <espalier/kernel/select.hpp>
 #include <espalier/kernel/swiglu.hpp>
 #include <espalier/kernel/taylor_tiles.hpp>
+#include <espalier/kernel/unfold_sequence.hpp>
 #include <espalier/kernel/units.hpp>
 #include <espalier/kernel/sparse_gpt.hpp>
 #include <espalier/kernel/weight_mask.hpp>
@@ -274,6 +275,20 @@ void position_kernels(Launch& launch) {
   launch("SumSequences", Sums::exact, positions, kernel::SumSequences<T, A>{in(eighth, rows), layout.batch, out(sum, positions)}, sum);
 }
 
+/// A convolution along sequences, with padding and without.
+template <class T, class Launch>
+void sequence_kernels(Launch& launch) {
+  const Index seq = 7, tokens = 2 * seq, channels = 6, taps = 5;
+  const auto x = eighths<T>(tokens * channels, 41);
+  std::vector<int> visible(std::size_t(tokens), 1);
+  visible[2] = visible[6] = visible[7] = 0;
+  auto y = eighths<T>(tokens * channels * taps, 42), z = x;
+  for (const int* there : {static_cast<const int*>(nullptr), static_cast<const int*>(visible.data())}) {
+    launch("UnfoldSequence", Sums::exact, tokens, kernel::UnfoldSequence<T>{in(x, tokens), there, seq, taps, out(y, tokens)}, y);
+    launch("ClearPadding", Sums::exact, tokens, kernel::ClearPadding<T>{there, out(z, tokens)}, z);
+  }
+}
+
 /// A score's last word, as an importance has it.
 struct Mean {
   template <class A>
@@ -503,6 +518,7 @@ void every_kernel(Launch& launch) {
   step_kernels<A>(launch);
   attention_kernels<T, A>(launch);
   position_kernels<T, A>(launch);
+  sequence_kernels<T>(launch);
   score_kernels<T, A>(launch);
   hessian_kernels<T, A>(launch);
   product_kernels<T, A>(launch);

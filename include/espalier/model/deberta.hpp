@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <espalier/model/bert.hpp>
+#include <espalier/nn/convolution_branch.hpp>
 #include <espalier/nn/disentangled_attention.hpp>
 #include <espalier/nn/relative_buckets.hpp>
 #include <string>
@@ -20,7 +21,8 @@ struct DebertaConfig {
   bool content_to_position = true, position_to_content = true;
   bool shared = true;  ///< positions go through the maps of queries and keys
   RelativeBuckets buckets = {};
-  ActivationFunction function = ActivationFunction::gelu;
+  Index taps = 0;  ///< of the convolution beside the first block; 0: there is none
+  ActivationFunction function = ActivationFunction::gelu, convolution_function = ActivationFunction::gelu;
   double eps = 1e-7, deviation = 0.02;  ///< deviation: of the weights of a new head
   double dropout = 0.1, attention_dropout = 0.1, pooler_dropout = 0, classifier_dropout = 0.1;  ///< while the model is trained
   LabelOptions labels = {};
@@ -48,7 +50,7 @@ class DebertaStem {
   using Norm = LayerNorm<Device>;
   using Attention = DisentangledAttention<Device, Adapter, DebertaAttentionNames>;
   using FeedForward = Mlp<Device, Adapter, BertWideNames>;
-  using Block = PostNormBlock<Device, Norm, Attention, FeedForward, BertBlockNames>;
+  using Block = BranchedBlock<Device, PostNormBlock<Device, Norm, Attention, FeedForward, BertBlockNames>>;
   static constexpr const char* kName = Deberta::kName;
   struct Input : TextInput {
     const int* index;     // of distance 0: which of the relative positions that occur
@@ -59,6 +61,8 @@ class DebertaStem {
       : embeddings(device, c.vocab, c.positions, c.segments, c.hidden, c.eps), dropout{c.dropout}, buckets_(c.buckets) {
     if (c.relative) relative = Tensor<Device, W, 2>(device, c.buckets.count(), c.hidden);
     if (c.normed) relative_norm = Norm(device, c.hidden, c.eps);
+    if (c.taps > 0) convolution = ConvolutionBranch<Device>(device, c.hidden, c.taps, c.convolution_function, c.eps);
+    convolution.dropout = {c.dropout, Dropout<Device>::kFirst + 3};
     blocks.layers.reserve(std::size_t(c.layers));
     const DisentangledOptions attention{c.hidden, c.heads, c.head_dim, c.content_to_position, c.position_to_content, c.shared || !c.relative};
     for (Index l = 0; l < c.layers; ++l) {
@@ -67,6 +71,7 @@ class DebertaStem {
                                  FeedForward(device, c.hidden, c.feed_forward, c.function, at, options),
                                  Norm(device, c.hidden, c.eps));
       auto& block = blocks.layers.back();
+      block.first = l == 0;
       const std::uint32_t first = Dropout<Device>::kFirst + 4 + 4 * std::uint32_t(l);
       block.attention.dropout = {c.attention_dropout, first}, block.attention.position_dropout = {c.dropout, first + 3};
       block.attention_dropout = {c.dropout, first + 1}, block.output_dropout = {c.dropout, first + 2};
@@ -101,7 +106,7 @@ class DebertaStem {
   View<T, 2> forward(Pass<Device>& pass, const Input& in) {
     auto x = embeddings.forward(pass, pass.shape.tokens(), in.tokens, in.positions, in.segments);
     dropout.apply(pass, x);
-    context_ = {{in.visible}, {}, in.index};
+    context_ = {{{in.visible}, {}, in.index}, convolution ? &convolution : nullptr};
     if (!relative.empty()) {
       auto e = pass.matrix(in.count, x.cols());
       pass.device.for_each(e.size(), kernel::Copy<T, W>{std::as_const(relative).view().row(in.first), e.data});
@@ -118,12 +123,14 @@ class DebertaStem {
     f("encoder.layer", self.blocks);
     if (!self.relative.empty()) f("encoder.rel_embeddings.weight", self.relative);
     if (!self.relative_norm.weight.empty()) f("encoder.LayerNorm", self.relative_norm);
+    if (self.convolution) f("encoder.conv", self.convolution);
   }
 
   TextEmbedding<Device> embeddings;
   BlockStack<Device, Block> blocks;
   Tensor<Device, W, 2> relative;  // (positions, hidden), or empty
   Norm relative_norm;             // or empty
+  ConvolutionBranch<Device> convolution;  // or empty
   Dropout<Device> dropout;
 
  private:

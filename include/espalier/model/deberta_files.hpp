@@ -52,8 +52,12 @@ struct StoredModel<DebertaTaskConfig<Task>> {
     const auto only = [&](std::string_view key, Index value) {
       if (config.given(key)) config.expect(config.integer(key, -most, most) == value, key, format("{} is", value));
     };
-    if (config.given("conv_kernel_size"))
-      config.expect(config.integer("conv_kernel_size", -1, most) <= 0, "conv_kernel_size", "a convolution behind the first layer is not computed; 0 is");
+    c.taps = config.integer("conv_kernel_size", 0, 0, 65535);
+    if (c.taps > 0) {
+      if (c.taps % 2 == 0) config.wrong("conv_kernel_size is {}, expected an odd number", c.taps);
+      c.convolution_function = read_activation(config, "conv_act", "tanh");
+      only("conv_groups", 1);
+    }
     only("embedding_size", c.hidden), only("pooler_hidden_size", c.hidden), only("attention_head_size", c.head_dim);
     if (config.given("pooler_hidden_act")) config.expect(config.text("pooler_hidden_act") == "gelu", "pooler_hidden_act", "gelu is");
     if (const json::Value* quantised = config.find("quantization_config"); quantised != nullptr && !quantised->is_null())
@@ -85,6 +89,10 @@ struct StoredModel<DebertaTaskConfig<Task>> {
       if (c.position_to_content) terms.emplace_back("p2c");
       if (c.content_to_position) terms.emplace_back("c2p");
       object.set("pos_att_type", json::Value(terms));
+    }
+    if (c.taps > 0) {
+      object.set("conv_kernel_size", c.taps);
+      if (!object.given("conv_act")) object.set("conv_act", name_of(c.convolution_function));
     }
     if (!object.contains("hidden_act")) object.set("hidden_act", name_of(c.function));
     if (!masked) write_labels(c.labels, object);
@@ -123,6 +131,11 @@ struct StoredModel<DebertaTaskConfig<Task>> {
     }
     if (c.relative) f(stem + "encoder.rel_embeddings.weight", Extents{c.buckets.count(), d});
     if (c.normed) norm(stem + "encoder.LayerNorm");
+    if (c.taps > 0) {
+      f(stem + "encoder.conv.conv.weight", Extents{d, d, c.taps});
+      f(stem + "encoder.conv.conv.bias", Extents{d});
+      norm(stem + "encoder.conv.LayerNorm");
+    }
     if (masked) {
       map(Deberta::transform, d, d);
       norm(Deberta::norm);
