@@ -58,7 +58,9 @@ void randomise(Device& device, M& m, std::uint64_t seed, double half = 0.5) {
     using Node = std::remove_cvref_t<decltype(node)>;
     ++seed;
     if constexpr (espalier::detail::is_tensor<Node>) {
-      const double centre = path.find("norm") != std::string::npos ? 1 : 0;
+      bool gain = false;
+      for (const char* norm : {"norm", "Norm", "ln_"}) gain = gain || path.find(norm) != std::string::npos;
+      const double centre = gain ? 1 : 0;
       device.upload(node.view().data, drawn<typename Node::Element>(node.size(), seed, half, centre).data(), node.size());
     }
     if constexpr (espalier::detail::is_parameter<Node>)

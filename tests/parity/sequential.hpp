@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// The adapter behind the weight, which mixes outputs: alone, under masks on units and on weights, and in a model.
+#include <espalier/adapter/sequential.hpp>
+
+#include "parity/modules.hpp"
+#include "parity/whole.hpp"
+
+namespace espalier::test::parity {
+
+/// A projection of units that are masked.
+template <class Device, class Inner>
+struct Masked {
+  using Activations = typename Inner::Activations;
+  using T = typename Device::Activation;
+  static constexpr Index kWidth = 3;
+  Inner inner;
+  UnitMask<Device> units;
+
+  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
+    return inner.forward(pass, x, act, units.outputs(kWidth));
+  }
+  void backward(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx) {
+    inner.backward(pass, dy, act, dx, units.outputs(kWidth));
+  }
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    f("inner", self.inner);
+  }
+};
+
+/// About a third of the bits are off.
+template <class Device, class Projection>
+void remove_some_weights(Device& device, Projection& p, bool straight_through) {
+  p.allow_weight_mask(device, "p");
+  std::vector<std::uint32_t> words;
+  for (Index i = 0; i < p.weight_mask.bits().size(); ++i) words.push_back(0x9e3779b9u * std::uint32_t(i + 1));
+  p.weight_mask.set(device, words);
+  p.weight_mask.straight_through = straight_through;
+}
+
+template <class Device>
+void sequential(Judge& judge) {
+  using Projection = Linear<Device, SequentialAdapter>;
+  using Subject = Masked<Device, Projection>;
+  for (const double dropout : {0.0, 0.4})
+    for (const MaskCase& m : kMasks)
+      for (const bool sparse : {false, true}) {
+        if (sparse && dropout > 0) continue;  // refused
+        module_case<Device>(judge, format("Linear, adapter behind{}, {}{}", dropout > 0 ? " with dropout" : "", m.name, sparse ? ", on weights too" : ""),
+                            {2, 20}, 45, dropout > 0, [&](Device& device) {
+                              Subject subject{Projection(device, 45, 13 * Subject::kWidth, true, "p", {.rank = 3, .alpha = 6, .dropout = dropout}),
+                                              UnitMask<Device>(device, 13)};
+                              set_mask(device, subject.units, m);
+                              if (sparse) remove_some_weights(device, subject.inner, m.straight_through);
+                              return subject;
+                            });
+      }
+  const auto llamas = small_llamas();
+  for (const std::size_t n : {0, 4})
+    whole_model<Llama<Device, SequentialAdapter>>(judge, format("Llama, adapter behind, {}", llamas[n].name), llamas[n].config,
+                                                  Tokens(llamas[n].config.vocab, {2, 19}));
+}
+
+}  // namespace espalier::test::parity
