@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Everything that does not know a device. Add one:  #include <espalier/backend/cpu.hpp>
+// What does not know a device. Add one:  #include <espalier/backend/cpu.hpp>
+// Encoders, tokenizers and GGUF are asked for by their own headers (model/, data/tokenizer/).
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/adapter/initialise.hpp>
 #include <espalier/adapter/low_rank.hpp>
@@ -14,7 +15,6 @@
 #include <espalier/model/peft.hpp>
 #include <espalier/model/plan_file.hpp>
 #include <espalier/model/save.hpp>
-#include <espalier/model/save_gguf.hpp>
 #include <espalier/model/stored_budget.hpp>
 #include <espalier/nn/merge.hpp>
 #include <espalier/prune/budget.hpp>
