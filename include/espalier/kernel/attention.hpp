@@ -8,7 +8,7 @@
 namespace espalier::inline v0::kernel {
 
 // y_t = Σ_s p_ts v_s,  p_t = softmax_s(scale q_t·k_s) over what t Sees; nothing of size seq × seq is ever stored.
-// A group whose mask is zero writes zeros and costs nothing, unless backward sees through the mask; so does a query that
+// A head whose mask is zero writes zeros and costs nothing, unless backward sees through the mask; so does a query that
 // sees nothing. Where something is known of positions, the score is more than q_t·k_s: see relative_position.hpp.
 //                                                             Vaswani et al. 2017; Rabe & Staats 2021; Dao et al. 2022
 template <class T, class A, class Sees, class Positions = NoPositions>
@@ -17,7 +17,7 @@ struct Attention {
   A scale;
   View<const T, 2> q;           // (tokens, heads * width)
   View<const T, 2> k, v;        // (tokens, groups * width)
-  View<const A, 1> mask, seen;  // (groups)  of forward and of backward
+  View<const A, 1> mask, seen;  // (groups) or (heads)  of forward and of backward
   View<T, 2> y;                 // (tokens, heads * width)
   View<A, 2> lse;               // (tokens, heads)  log Σ exp, kept for backward
   Sees sees = {};
@@ -25,6 +25,7 @@ struct Attention {
 
   /// How many rows to launch: one a tile of queries.
   ESPALIER_FN Index rows() const { return at.batch * at.heads * at.tiles(); }
+  ESPALIER_FN Index unit(Index h) const { return mask.shape[0] == at.heads ? h : at.group(h); }
 
   /// Scratch of a team, in bytes.
   ESPALIER_FN Index scratch_bytes() const {
@@ -36,11 +37,11 @@ struct Attention {
     using std::log;
     constexpr Index lanes = HeadLayout::lanes, block = HeadLayout::block;
     const Index tile = n % at.tiles(), h = n / at.tiles() % at.heads, b = n / at.tiles() / at.heads;
-    const Index g = h / at.queries_per_group(), d = at.width, first = b * at.seq, t0 = tile * lanes;
+    const Index g = at.group(h), u = unit(h), d = at.width, first = b * at.seq, t0 = tile * lanes;
     const Index count = t0 + lanes < at.seq ? lanes : at.seq - t0;
     const auto out = at.part(y, first + t0, count, h);
     const Index begin = sees.begin(b, at.seq), end = sees.end(b, at.seq, t0 + count);
-    if ((mask(g) == A(0) && seen(g) == A(0)) || begin >= end) {
+    if ((mask(u) == A(0) && seen(u) == A(0)) || begin >= end) {
       for (Index i = 0; i < count; ++i) team.each(d, [&](Index j) { out.row(i)[j] = T(0.0f); });
       team.each(count, [&](Index l) { lse(first + t0 + l, h) = A(0); });
       return;
@@ -78,7 +79,7 @@ struct Attention {
       team.multiply(at.part(v, first + s0, keys, g).t(), View<const A, 2>(p.rows(0, keys)), A(s0 == begin ? 0.0f : 1.0f),
                     yt);
     }
-    team.each(lanes, [&](Index l) { shrink[l] = mask(g) / total[l]; });
+    team.each(lanes, [&](Index l) { shrink[l] = mask(u) / total[l]; });
     for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { yt.row(j)[l] *= shrink[l]; });
     team.copy(View<const A, 2>(yt.cols(0, count).t()), out);
     team.each(count, [&](Index l) { lse(first + t0 + l, h) = scale * top[l] + log(total[l]); });

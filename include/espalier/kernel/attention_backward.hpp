@@ -13,7 +13,7 @@ struct AttentionBackward {
   HeadLayout at;
   A scale;
   View<const T, 2> q, k, v;     // as in forward
-  View<const A, 1> mask, seen;  // (groups)  of forward and of backward: ones where it is straight-through
+  View<const A, 1> mask, seen;  // (groups) or (heads)  of forward and of backward: ones where it is straight-through
   View<const T, 2> y;           // (tokens, heads * width)  as forward left it
   View<const A, 2> lse;         // (tokens, heads)
   View<const T, 2> dy;          // (tokens, heads * width), not yet masked
@@ -22,6 +22,7 @@ struct AttentionBackward {
   Sees sees = {};
   Positions positions = {};
 
+  ESPALIER_FN Index unit(Index h) const { return seen.shape[0] == at.heads ? h : at.group(h); }
   template <class Team>
   ESPALIER_FN void clear(Team& team, View<T, 2> x) const {
     for (Index i = 0; i < x.rows(); ++i) team.each(x.cols(), [&](Index j) { x.row(i)[j] = T(0.0f); });
@@ -46,11 +47,11 @@ struct AttentionBackwardQueries : AttentionBackward<T, A, Sees, Positions> {
     constexpr Index lanes = HeadLayout::lanes, block = HeadLayout::block;
     const HeadLayout& o = this->at;
     const Index tile = n % o.tiles(), h = n / o.tiles() % o.heads, b = n / o.tiles() / o.heads;
-    const Index g = h / o.queries_per_group(), d = o.width, first = b * o.seq, t0 = tile * lanes;
+    const Index g = o.group(h), u = this->unit(h), d = o.width, first = b * o.seq, t0 = tile * lanes;
     const Index count = t0 + lanes < o.seq ? lanes : o.seq - t0;
     const Index begin = this->sees.begin(b, o.seq), end = this->sees.end(b, o.seq, t0 + count);
     const auto out = o.part(this->dq, first + t0, count, h);
-    if (this->seen(g) == A(0) || begin >= end) {
+    if (this->seen(u) == A(0) || begin >= end) {
       this->clear(team, out);
       team.each(count, [&](Index l) { this->delta(first + t0 + l, h) = A(0); });
       return;
@@ -76,7 +77,7 @@ struct AttentionBackwardQueries : AttentionBackward<T, A, Sees, Positions> {
       this->sees.keys(b, o.seq, keys, s0, t0).each(
           team, p, [&](Index i, A s, Index l) { return weigh(exp(this->scale * s - log_sum[l]), dp.row(i)[l], l); });
     };
-    if (this->mask(g) != A(0)) {
+    if (this->mask(u) != A(0)) {
       team.copy(o.part(this->y, first + t0, count, h).t(), dqt);
       for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { mean[l] += dyt.row(j)[l] * dqt.row(j)[l]; });
     } else {  // forward has zeroed y, but its gradient is wanted: D_t = Σ_s p_ts dp_ts
@@ -114,12 +115,15 @@ struct AttentionBackwardKeys : AttentionBackward<T, A, Sees, Positions> {
     constexpr Index lanes = HeadLayout::lanes, block = HeadLayout::block;
     const HeadLayout& o = this->at;
     const Index tile = n % o.tiles(), g = n / o.tiles() % o.groups, b = n / o.tiles() / o.groups;
-    const Index per = o.queries_per_group(), d = o.width, first = b * o.seq, s0 = tile * lanes;
+    const Index d = o.width, first = b * o.seq, s0 = tile * lanes;
     const Index count = s0 + lanes < o.seq ? lanes : o.seq - s0;
     const auto dk_out = o.part(this->dk, first + s0, count, g), dv_out = o.part(this->dv, first + s0, count, g);
     bool any = false;  // whether anybody sees one of the keys
     for (Index l = 0; l < count && !any; ++l) any = this->sees.seen(b, o.seq, s0 + l);
-    if (this->seen(g) == A(0) || !any) {
+    Index h0 = o.first(g);  // the first head that is there
+    const auto reads = [&](Index h) { return h < o.heads && o.group(h) == g; };
+    while (reads(h0) && this->seen(this->unit(h0)) == A(0)) ++h0;
+    if (!reads(h0) || !any) {
       this->clear(team, dk_out);
       this->clear(team, dv_out);
       return;
@@ -132,11 +136,12 @@ struct AttentionBackwardKeys : AttentionBackward<T, A, Sees, Positions> {
     team.copy(o.part(this->k, first + s0, count, g).t(), kt);
     team.copy(o.part(this->v, first + s0, count, g).t(), vt);
     const Index begin = this->sees.first_query(s0);
-    for (Index h = g * per; h < (g + 1) * per; ++h)
+    for (Index h = h0; reads(h); ++h) {
+      if (this->seen(this->unit(h)) == A(0)) continue;
       for (Index t0 = begin; t0 < o.seq; t0 += block) {
         const Index queries = t0 + block < o.seq ? block : o.seq - t0;
         const auto qs = o.part(this->q, first + t0, queries, h), dys = o.part(this->dy, first + t0, queries, h);
-        const A beta(h == g * per && t0 == begin ? 0.0f : 1.0f);
+        const A beta(h == h0 && t0 == begin ? 0.0f : 1.0f);
         const auto visible = this->sees.queries(queries, t0, s0);
         team.multiply(qs, View<const A, 2>(kt), A(0), p.rows(0, queries));
         this->positions.add(team, {h, t0, s0, false}, qs, View<const A, 2>(kt), p.rows(0, queries), aside);
@@ -154,6 +159,7 @@ struct AttentionBackwardKeys : AttentionBackward<T, A, Sees, Positions> {
         team.multiply(qs.t(), View<const A, 2>(ds.rows(0, queries)), beta, dkt);
         this->positions.pull(team, {h, t0, s0, false}, View<const A, 2>(ds.rows(0, queries)), dkt, aside);
       }
+    }
     for (Index j = 0; j < d; ++j) team.each(lanes, [&](Index l) { dkt.row(j)[l] *= this->scale; });
     if constexpr (Sees::hides)
       for (Index j = 0; j < d; ++j)

@@ -6,10 +6,20 @@
 
 namespace espalier::inline v0::kernel {
 
-/// Heads side by side in a row; query head h reads key-value head h / (heads / groups).
+/// Heads side by side in a row; query head h reads key-value head group(h), a run of them the same one.
 struct HeadLayout {
   Index batch, seq, heads, groups, width;  // width = head_dim
-  ESPALIER_FN Index queries_per_group() const { return heads / groups; }
+  /// Where query heads have left: their numbers among the `full` that there were, as many to each key-value head.
+  const int* origin = nullptr;  // (heads), ascending
+  Index full = 0;
+  ESPALIER_FN Index group(Index h) const { return origin != nullptr ? origin[h] * groups / full : h / (heads / groups); }
+  /// The first query head that reads g.
+  ESPALIER_FN Index first(Index g) const {
+    if (origin == nullptr) return g * (heads / groups);
+    Index h = 0;
+    while (h < heads && group(h) < g) ++h;
+    return h;
+  }
 
   /// A team works on `lanes` neighbouring positions side by side and meets the others in blocks, so that its scratch
   /// is a few tiles whatever the length of a sequence.

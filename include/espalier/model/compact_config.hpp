@@ -53,7 +53,7 @@ inline json::Value compact_config(json::Value object, const std::vector<LayerWid
 }
 
 /// layer_widths, checked against what the configuration says of all layers.
-inline std::vector<LayerWidths> read_layer_widths(const ConfigReader& config, Index layers, Index queries, Index head_dim) {
+inline std::vector<LayerWidths> read_layer_widths(const ConfigReader& config, Index layers, bool grouped, Index head_dim) {
   constexpr Index most = Index{1} << 22;
   const json::Value* const list = config.find("layer_widths");
   if (list == nullptr || !list->is_array()) config.wrong("layer_widths is not there, or not a list: {} needs it", config.text("model_type"));
@@ -62,10 +62,8 @@ inline std::vector<LayerWidths> read_layer_widths(const ConfigReader& config, In
   for (const json::Value& entry : list->elements()) {
     const ConfigReader in(entry, format("{}, layer_widths[{}]", config.source(), widths.size()));
     const LayerWidths w{in.integer("heads", 1, most), in.integer("key_value_heads", 1, most), in.integer("feed_forward", 1, most)};
-    if (w.heads != w.groups * queries) {
-      in.wrong("{} heads in {} key-value heads, expected {} queries to each as in the configuration of all layers", w.heads,
-               w.groups, queries);
-    }
+    if (grouped ? w.heads % w.groups != 0 : w.heads != w.groups)
+      in.wrong("{} heads cannot share {} key-value heads{}", w.heads, w.groups, grouped ? " evenly" : ": each has its own");
     if (w.heads > most / head_dim) in.wrong("heads x head_dim is {}, expected at most {}", w.heads * head_dim, most);
     widths.push_back(w);
   }
@@ -83,7 +81,7 @@ Config read_stored_config(const json::Value& object, const std::string& path) {
   }
   Config c = StoredModel<Config>::read(stock_config(object), path);
   if constexpr (requires { c.widths; }) {
-    c.widths = read_layer_widths(ConfigReader(object, path), c.layers, c.heads / c.groups, c.head_dim);
+    c.widths = read_layer_widths(ConfigReader(object, path), c.layers, c.heads > c.groups, c.head_dim);
     return c;
   } else {
     fail(Errc::unsupported, "{}: model_type is {}, and layers of different width are not read for this family", path,

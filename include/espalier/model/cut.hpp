@@ -33,12 +33,16 @@ class CutPlan {
   template <class Model>
   explicit CutPlan(Model& model) {
     model.groups([&](auto&& group) {
-      const Index alive = std::count(group.mask->alive().begin(), group.mask->alive().end(), 1);
-      require(alive > 0, "{}: every unit is masked; keep at least one", group.name());
+      const std::vector<Index> parts = kept_of_parts(group);
+      const auto [least, most] = std::minmax_element(parts.begin(), parts.end());
+      require(*least > 0, "{}: every unit{} is masked; keep at least one", group.name(), group.parts > 1 ? " of a key-value head" : "");
+      const Index narrow = *least * group.parts, wide = *most * group.parts;
       auto& kind = kinds_[group.kind];
-      if (kind.layers.empty()) kind.least = kind.most = alive;
-      kind.least = std::min(kind.least, alive), kind.most = std::max(kind.most, alive);
-      kind.layers.push_back(alive);
+      if (kind.layers.empty()) kind.least = kind.most = wide;
+      kind.least = std::min(kind.least, narrow), kind.most = std::max(kind.most, wide);
+      kind.parts = group.parts;
+      if (narrow != wide) kind.uneven.push_back(group.layer);
+      kind.layers.push_back(wide);
       kind.full = std::max(kind.full, group.mask->full());
       masked_ = masked_ || group.mask->masked();
     });
@@ -51,7 +55,28 @@ class CutPlan {
   }
   Index width(const std::string& kind) const { return kinds_.at(kind).most; }
   Index full(const std::string& kind) const { return kinds_.at(kind).full; }
-  void widen(const std::string& kind, Index width) { kinds_.at(kind).most = width; }
+  bool has(const std::string& kind) const { return kinds_.count(kind) > 0; }
+  /// At least as wide as that.
+  void widen(const std::string& kind, Index width) {
+    Kind& k = kinds_.at(kind);
+    k.most = (width + k.parts - 1) / k.parts * k.parts;
+  }
+  /// Layers in which key-value heads keep different numbers of query heads: each of them is as wide as its widest.
+  const std::vector<Index>& uneven(const std::string& kind) const { return kinds_.at(kind).uneven; }
+  /// Query heads and key-value heads of layers that are as wide as the widest.
+  template <class Config>
+  std::pair<Index, Index> heads(const Config& c) const {
+    for (Index l = 1; l < c.layers; ++l) {
+      const auto a = c.layer(0), b = c.layer(l);
+      if (a.heads * b.groups != b.heads * a.groups || (has("queries") && a.groups != b.groups)) {
+        fail(Errc::usage, "layers 0 and {} have {} and {} query heads to {} and {} key-value heads, which one width cannot say: save "
+             "with layout compact", l, a.heads, b.heads, a.groups, b.groups);
+      }
+    }
+    const auto first = c.layer(0);
+    if (has("queries")) return {width("queries"), first.groups};
+    return {width("heads") * (first.heads / first.groups), width("heads")};
+  }
   /// Every layer keeps its own width; nothing is padded.
   void keep_apart() { apart_ = true; }
   /// Of each layer, from the first on.
@@ -64,6 +89,7 @@ class CutPlan {
       if (kind.least == kind.most) continue;
       text += format("{}{} of layers", text.empty() ? "" : "; ", name);
       for (std::size_t l = 0; l < kind.layers.size(); ++l) text += format("{} {}: {}", l == 0 ? "" : ",", l, kind.layers[l]);
+      for (const Index l : kind.uneven) text += format(", uneven in layer {}", l);
     }
     return text;
   }
@@ -76,17 +102,19 @@ class CutPlan {
       const auto& alive = group.mask->alive();
       const Index width = apart_ ? Index(std::count(alive.begin(), alive.end(), 1)) : kinds_.at(group.kind).most;
       if (!group.mask->masked() && width == Index(alive.size())) return;
+      std::vector<Index> units;  // −1: zeros behind those of the part
+      for (Index part = 0; part < group.parts; ++part) {
+        for (std::size_t u = 0; u < alive.size(); ++u)
+          if (alive[u] && group.part(u) == part) units.push_back(Index(u));
+        units.resize(std::size_t(width / group.parts * (part + 1)), -1);
+      }
       group.for_each_side([&](auto& projection, Axis axis, const auto& slices) {
         TensorCut& cut = all[&projection];
         CutSide& side = axis == Axis::rows ? cut.rows : cut.columns;
         side.whole = false;
-        for (const auto& slice : slices) {
-          const std::size_t end = side.from.size() + std::size_t(width * slice.width);
-          for (std::size_t u = 0; u < alive.size(); ++u) {
-            for (Index i = 0; alive[u] && i < slice.width; ++i) side.from.push_back(slice.at(Index(u), group.units()) + i);
-          }
-          side.from.resize(end, -1);
-        }
+        for (const auto& slice : slices)
+          for (const Index u : units)
+            for (Index i = 0; i < slice.width; ++i) side.from.push_back(u < 0 ? -1 : slice.at(u, group.units()) + i);
       });
     });
     return all;
@@ -94,9 +122,16 @@ class CutPlan {
 
  private:
   struct Kind {
-    Index least = 0, most = 0, full = 0;
-    std::vector<Index> layers;
+    Index least = 0, most = 0, full = 0, parts = 1;
+    std::vector<Index> layers, uneven;
   };
+  template <class Group>
+  static std::vector<Index> kept_of_parts(const Group& group) {
+    std::vector<Index> kept(std::size_t(group.parts));
+    for (std::size_t u = 0; u < group.mask->alive().size(); ++u)
+      if (group.mask->alive()[u]) ++kept[std::size_t(group.part(u))];
+    return kept;
+  }
   std::map<std::string, Kind> kinds_;
   bool masked_ = false, apart_ = false;
 };

@@ -6,6 +6,7 @@
 #include <espalier/core/visit.hpp>
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/model/source.hpp>
+#include <espalier/nn/group.hpp>
 #include <espalier/nn/language_head.hpp>
 #include <espalier/nn/linear.hpp>
 #include <string>
@@ -63,7 +64,20 @@ class LanguageModel {
     return out;
   }
 
-  /// What leaves the network together: key-value groups of heads, and feed-forward channels, block by block.
+  Granularity granularity() const { return granularity_; }
+  /// What shall leave together from now on. Units that have left are known by another's numbers, so that a model which has
+  /// lost some goes on as it began.
+  void prune_by(Granularity granularity) {
+    if (granularity == granularity_) return;
+    groups([&](auto&& group) {
+      require(!group.mask->masked() && group.units() == group.mask->full(),
+              "granularity {}: {} have left already by granularity {}; save the model and load it again to go on by another one",
+              name_of(granularity), group.name(), name_of(granularity_));
+    });
+    for (Block& block : model.layers) block.prune_by(device(), granularity);
+    granularity_ = granularity;
+  }
+  /// What leaves the network together, block by block.
   template <class F>
   void groups(F&& f) {
     for (std::size_t l = 0; l < model.layers.size(); ++l) model.layers[l].groups(Index(l), f);
@@ -157,6 +171,7 @@ class LanguageModel {
     return model.layers.size();
   }
 
+  Granularity granularity_ = Granularity::groups;
   typename Block::Context context_{};
   std::vector<typename Block::Activations> activations_;
   typename Stem::Norm::Activations last_{};

@@ -4,6 +4,7 @@
 #include <espalier/model/llama_tensors.hpp>
 #include <espalier/model/stored_model.hpp>
 #include <string>
+#include <tuple>
 
 namespace espalier::inline v0 {
 
@@ -26,14 +27,17 @@ struct StoredModel<LlamaConfig> {
 
   static bool sayable(const LlamaConfig&, const CutPlan&) { return true; }
   static void narrow(LlamaConfig& c, CutPlan& cut, Layout layout) {
-    const Index queries = c.heads / c.groups;
-    c.groups = cut.width("heads"), c.feed_forward = cut.width("channels");
+    auto [heads, groups] = cut.heads(c);
+    c.feed_forward = cut.width("channels");
     // transformers wants the heads of a llama to divide hidden_size; where biases rule out writing it as a mistral, pad on.
     if (layout == Layout::padded && (c.out_bias || c.feed_forward_bias) && !c.qk_norm) {
-      while (c.groups < cut.full("heads") && c.hidden % (c.groups * queries) != 0) ++c.groups;
-      cut.widen("heads", c.groups);
+      const std::string kind = cut.has("queries") ? "queries" : "heads";
+      while (cut.width(kind) < cut.full(kind) && c.hidden % heads != 0) {
+        cut.widen(kind, cut.width(kind) + 1);
+        std::tie(heads, groups) = cut.heads(c);
+      }
     }
-    c.heads = c.groups * queries;
+    c.heads = heads, c.groups = groups;
   }
 };
 

@@ -35,6 +35,12 @@ struct SaveReport {
   bool pruned = false;               ///< espalier_plan.json is there
   std::vector<std::string> weights;  ///< names of the weight files
   std::vector<std::string> notes;    ///< what somebody who reads the directory should know
+
+  void widest(const std::vector<LayerWidths>& layers) {
+    heads = groups = feed_forward = 0;
+    for (const LayerWidths& w : layers)
+      heads = std::max(heads, w.heads), groups = std::max(groups, w.groups), feed_forward = std::max(feed_forward, w.feed_forward);
+  }
 };
 
 namespace detail {
@@ -87,20 +93,26 @@ template <class Config>
 void narrow(Config& config, CutPlan& cut, Layout layout, const std::string& directory) {
   if constexpr (requires { config.widths; }) {
     if (layout == Layout::compact) {
-      const Index queries = config.heads / config.groups;
-      config.widths.clear();
-      for (Index l = 0; l < config.layers; ++l) {
-        const Index groups = cut.layers("heads")[std::size_t(l)];
-        config.widths.push_back({groups * queries, groups, cut.layers("channels")[std::size_t(l)]});
+      if (cut.has("queries") && !cut.uneven("queries").empty()) {
+        fail(Errc::usage, "{}: layout compact has one number of query heads for all key-value heads of a layer, but {}\n  hint: layout "
+             "padded writes the same function with zeros; or let key-value heads stay even while pruning", directory, cut.differences());
       }
+      std::vector<LayerWidths> widths;
+      for (Index l = 0; l < config.layers; ++l) {
+        const LayerWidths was = config.layer(l);
+        const auto of = [&](const char* kind) { return cut.layers(kind)[std::size_t(l)]; };
+        widths.push_back(cut.has("queries") ? LayerWidths{of("queries"), was.groups, of("channels")}
+                                            : LayerWidths{of("heads") * (was.heads / was.groups), of("heads"), of("channels")});
+      }
+      config.widths = std::move(widths);
       return cut.keep_apart();
     }
-    config.widths.clear();
   }
   if (layout == Layout::compact) {
     fail(Errc::unsupported, "{}: layout compact is not there for models of this family: save with layout padded", directory);
   }
   StoredModel<Config>::narrow(config, cut, layout);
+  if constexpr (requires { config.widths; }) config.widths.clear();
 }
 
 template <class Model>
@@ -158,10 +170,8 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
   Config config = model.config;
   detail::narrow(config, cut, report.layout, directory);
   report.heads = config.heads, report.groups = config.groups, report.feed_forward = config.feed_forward;
-  if (report.layout == Layout::compact) {
-    report.heads = cut.width("heads") * (config.heads / config.groups), report.groups = cut.width("heads");
-    report.feed_forward = cut.width("channels");
-  }
+  if constexpr (requires { config.widths; })
+    if (report.layout == Layout::compact) report.widest(config.widths);
 
   const Dtype native = dtype_of<typename Model::W>;
   const Dtype stated = options.dtype ? *options.dtype : model.source.dtype_of(StoredModel<Config>::kEmbedding).value_or(native);

@@ -82,14 +82,15 @@ SaveReport save_gguf(Model& model, const std::string& path, const SaveGgufOption
     if (report.layout == Layout::compact) {
       detail::narrow(c, cut, Layout::compact, path);
     } else {  // the number of heads need not divide anything here: nothing but the width is filled up
-      const Index queries = c.heads / c.groups;
+      const auto [heads, groups] = cut.heads(c);
+      c.heads = heads, c.groups = groups, c.feed_forward = cut.width("channels");
       c.widths.clear();
-      c.groups = cut.width("heads"), c.heads = c.groups * queries, c.feed_forward = cut.width("channels");
     }
     const bool alike = detail::all_alike(c);
     const GgufArchitecture architecture = gguf_architecture(c, alike);
     report.model_type = architecture.name;
-    report.heads = cut.width("heads") * (c.heads / c.groups), report.groups = cut.width("heads"), report.feed_forward = cut.width("channels");
+    report.heads = c.heads, report.groups = c.groups, report.feed_forward = c.feed_forward;
+    if (report.layout == Layout::compact) report.widest(c.widths);
     if (c.qkv_bias && report.heads * c.head_dim != c.hidden) {
       fail(Errc::unsupported, "{}: {} heads of {} are not hidden_size {}, and architecture {} of GGUF has biases on q only where they are\n"
            "  hint: save as safetensors, or prune channels only", path, report.heads, c.head_dim, c.hidden, architecture.name);

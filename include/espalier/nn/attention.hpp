@@ -16,7 +16,7 @@ struct AttentionOptions {
   double eps = 1e-6;
 };
 
-/// y = o( causal_attention(rotate(q(x)), rotate(k(x)), v(x)) ∘ M ),  M one bit a key-value group.
+/// y = o( causal_attention(rotate(q(x)), rotate(k(x)), v(x)) ∘ M ),  M one bit a key-value group, or a query head.
 ///                                                              Vaswani et al. 2017; GQA: Ainslie et al. 2023
 template <Backend Device, template <class> class Adapter>
 class Attention {
@@ -39,15 +39,23 @@ class Attention {
         k_proj(device, o.hidden, o.groups * o.head_dim, o.qkv_bias, path + ".k_proj", adapter),
         v_proj(device, o.hidden, o.groups * o.head_dim, o.qkv_bias, path + ".v_proj", adapter),
         o_proj(device, o.heads * o.head_dim, o.hidden, o.out_bias, path + ".o_proj", adapter),
-        units(device, o.groups), head_dim_(o.head_dim), queries_per_group_(o.heads / o.groups) {
+        units(device, o.groups), head_dim_(o.head_dim) {
     require(o.heads % o.groups == 0, "{}: {} heads cannot share {} key-value heads evenly", path, o.heads, o.groups);
     if (o.qk_norm) q_norm = RmsNorm<Device>(device, o.head_dim, o.eps), k_norm = RmsNorm<Device>(device, o.head_dim, o.eps);
   }
 
-  Index groups() const { return units.units(); }
-  Index heads() const { return groups() * queries_per_group_; }
+  Index groups() const { return k_proj.out() / head_dim_; }
+  Index heads() const { return q_proj.out() / head_dim_; }
   Index head_dim() const { return head_dim_; }
-  Index queries_per_group() const { return queries_per_group_; }
+
+  /// Units are all there again.
+  void prune_by(Device& device, Granularity granularity) {
+    by_query_ = granularity == Granularity::queries;
+    require(!by_query_ || heads() > groups(),
+            "granularity queries: every query head has a key-value head of its own, which stays as long as one of its queries "
+            "does, so that none can leave; prune by granularity groups");
+    units = UnitMask<Device>(device, by_query_ ? heads() : groups());
+  }
 
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act,
                      const RotaryAngles<Device>& angles) const {
@@ -114,9 +122,14 @@ class Attention {
   void projections(F&& f) const {
     f(q_proj), f(k_proj), f(v_proj), f(o_proj);
   }
-  /// A unit is a key-value head with all its query heads.
+  /// A unit is a key-value head with all its query heads; or a query head, and key-value heads stay.
   Group<Device, Projection> group(Index layer) {
-    const Index wide = queries_per_group_ * head_dim_;
+    if (by_query_) {
+      Group<Device, Projection> queries{"queries", layer, &units, {}, groups()};
+      queries.slices = {{&q_proj, Axis::rows, head_dim_}, {&o_proj, Axis::columns, head_dim_}};
+      return queries;
+    }
+    const Index wide = heads() / groups() * head_dim_;
     return {"heads", layer, &units,
             {{&q_proj, Axis::rows, wide}, {&k_proj, Axis::rows, head_dim_}, {&v_proj, Axis::rows, head_dim_},
              {&o_proj, Axis::columns, wide}}};
@@ -124,15 +137,16 @@ class Attention {
 
   Projection q_proj, k_proj, v_proj, o_proj;
   RmsNorm<Device> q_norm, k_norm;  // over head_dim; empty unless qk_norm
-  UnitMask<Device> units;          // key-value groups
+  UnitMask<Device> units;          // key-value groups, or query heads
 
  private:
   bool normed() const { return !q_norm.weight.empty(); }
-  OutputMask<A> q_mask() const { return units.outputs(queries_per_group_ * head_dim_); }
-  OutputMask<A> kv_mask() const { return units.outputs(head_dim_); }
+  OutputMask<A> q_mask() const { return units.outputs(heads() / units.units() * head_dim_); }
+  OutputMask<A> kv_mask() const { return by_query_ ? OutputMask<A>{} : units.outputs(head_dim_); }
   A scale() const { return A(1 / std::sqrt(double(head_dim_))); }
   kernel::HeadLayout layout(const Pass<Device>& pass) const {
-    return {pass.shape.batch, pass.shape.seq, heads(), groups(), head_dim_};
+    if (!by_query_) return {pass.shape.batch, pass.shape.seq, heads(), groups(), head_dim_};
+    return {pass.shape.batch, pass.shape.seq, heads(), groups(), head_dim_, units.origin_there(), units.full()};
   }
   void rotate(Pass<Device>& pass, const RotaryAngles<Device>& angles, double direction, Index n, View<T, 2> x) const {
     pass.device.for_each_row(x.rows(), kernel::Rotate<T, A>{angles.cosine, angles.sine, n, direction, x});
@@ -159,7 +173,8 @@ class Attention {
     return dx;
   }
 
-  Index head_dim_ = 0, queries_per_group_ = 1;
+  Index head_dim_ = 0;
+  bool by_query_ = false;
 };
 
 }  // namespace espalier::inline v0

@@ -85,6 +85,13 @@ class PreNormBlock {
   }
   /// Whether anything in here is trained, or watched by a probe.
   bool learns() const { return any_learns(self_attn, mlp); }
+  void prune_by(Device& device, Granularity granularity) {
+    if constexpr (requires { self_attn.prune_by(device, granularity); })
+      self_attn.prune_by(device, granularity);
+    else
+      require(granularity != Granularity::queries,
+              "granularity queries: heads of this model do not share keys and values; prune by granularity groups");
+  }
   template <class F>
   void groups(Index layer, F&& f) {
     f(self_attn.group(layer));

@@ -11,6 +11,13 @@
 
 namespace espalier::inline v0 {
 
+/// What leaves the network as one. Models say which of these they know.
+enum class Granularity {
+  groups,   ///< attention heads, with grouped queries key-value heads and all their queries; feed-forward channels
+  queries,  ///< query heads, each key-value head keeping some of its own; feed-forward channels
+};
+constexpr const char* name_of(Granularity g) { return g == Granularity::groups ? "groups" : "queries"; }
+
 /// One bit a unit: 1 keeps it, 0 removes what it computes. Hosts decide, devices multiply.
 template <Backend Device>
 class UnitMask {
@@ -103,11 +110,14 @@ struct Slice {
 /// Units that leave the network together: a head owns rows of q, k, v and columns of o.
 template <Backend Device, class Projection>
 struct Group {
-  std::string kind;  ///< "heads" or "channels": what is ranked together
+  std::string kind;  ///< "heads", "queries", "channels": what is ranked together
   Index layer;
   UnitMask<Device>* mask;
   std::vector<Slice<Projection>> slices;
+  Index parts = 1;  ///< each keeps at least one of its units: the query heads of a key-value head
 
+  /// To which part a unit belongs.
+  Index part(std::size_t u) const { return Index(mask->origin()[u]) * parts / mask->full(); }
   Index units() const { return mask->units(); }
   /// Numbers of the base model that leave with one unit.
   Index cost() const {
@@ -124,19 +134,31 @@ struct Group {
       const auto same = [&](const Slice<Projection>& s) {
         return s.projection == slices[i].projection && s.axis == slices[i].axis;
       };
-      std::vector<Slice<Projection>> parts;
+      std::vector<Slice<Projection>> here;
       bool first = true;
       for (std::size_t j = 0; j < slices.size(); ++j) {
         if (!same(slices[j])) continue;
         first = first && j >= i;
-        parts.push_back(slices[j]);
+        here.push_back(slices[j]);
       }
       if (!first) continue;
-      std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.before < b.before; });
-      f(*slices[i].projection, slices[i].axis, std::as_const(parts));
+      std::sort(here.begin(), here.end(), [](const auto& a, const auto& b) { return a.before < b.before; });
+      f(*slices[i].projection, slices[i].axis, std::as_const(here));
     }
   }
 };
+
+namespace detail {
+/// Tells a model by what it is pruned, if it knows more than one thing.
+template <class Model>
+void prune_by(Model& model, Granularity granularity) {
+  if constexpr (requires { model.prune_by(granularity); })
+    model.prune_by(granularity);
+  else
+    require(granularity == Granularity::groups, "granularity {}: this kind of model is pruned by granularity groups only",
+            name_of(granularity));
+}
+}  // namespace detail
 
 /// The mask on the outputs of every projection that has one, by its address.
 template <class Model>

@@ -23,9 +23,8 @@ inline bool leaves_before(const Block& a, const Block& b) {
 inline void add_blocks(const Candidates& c, std::size_t group, const Ladder& ladder, bool alive_only, bool per_price,
                        std::vector<Block>& to) {
   std::vector<double> scores;
-  for (std::size_t u = 0; u < c.alive.size(); ++u)
-    if (!alive_only || c.alive[u]) scores.push_back(c.scores[u]);
-  std::sort(scores.begin(), scores.end());
+  for (const int u : leaving_order(c, alive_only))
+    if (!alive_only || c.alive[std::size_t(u)]) scores.push_back(c.scores[std::size_t(u)]);
   auto at = scores.begin();
   double before = 0;
   for (std::size_t b = 1; b <= ladder.steps(); ++b) {

@@ -51,7 +51,7 @@ struct MacBudget {
   template <class Group>
   double attention(const Group& group) const {
     double width = 0;
-    if (group.kind == "heads")
+    if (group.kind == "heads" || group.kind == "queries")
       for (const auto& s : group.slices)
         if (s.axis == Axis::columns) width += double(s.width);
     return 2 * positions * width;

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <espalier/core/config.hpp>
 #include <espalier/prune/budget.hpp>
+#include <espalier/prune/mask.hpp>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,16 +20,50 @@ struct Candidates {
   double price = 0;                 ///< of one unit, in what the budget counts
   Index least = 1;                  ///< units that stay in any case
   Index round = 1;                  ///< the number kept is a multiple of this, or all
+  Index parts = 1;                  ///< of which each keeps some of its units
+  bool even = false;                ///< and all the same number
   bool excluded = false;            ///< stays as it is for good
   bool skipped = false;             ///< stays as it is this time
   std::vector<double> scores;       // (units) of those not compacted away
   std::vector<std::uint8_t> alive;  // (units)
+  std::vector<Index> part = {};     // (units), ascending; empty: there is one
 
   Index units() const { return Index(alive.size()); }
   Index compacted() const { return full - units(); }
   Index kept() const { return Index(std::count(alive.begin(), alive.end(), std::uint8_t{1})); }
   Index removed() const { return full - kept(); }
 };
+
+/// The units of a group in the order in which they leave: the lowest first, of equal ones the lower index, and who is out
+/// before all others if that is for good. The last of each part comes last of all; or, where parts stay even, one leaves each.
+inline std::vector<int> leaving_order(const Candidates& c, bool permanent) {
+  const std::size_t n = c.scores.size();
+  std::vector<int> order(n);
+  for (std::size_t u = 0; u < n; ++u) order[u] = int(u);
+  std::vector<Index> turn(n, 0);
+  const auto before = [&](int a, int b) {
+    const auto x = std::size_t(a), y = std::size_t(b);
+    if (permanent && c.alive[x] != c.alive[y]) return c.alive[x] == 0;
+    if (turn[x] != turn[y]) return turn[x] < turn[y];
+    return c.scores[x] != c.scores[y] ? c.scores[x] < c.scores[y] : a < b;
+  };
+  std::sort(order.begin(), order.end(), before);
+  if (c.parts == 1) return order;
+  std::vector<Index> met(std::size_t(c.parts));
+  for (auto at = order.rbegin(); at != order.rend(); ++at) {  // from the highest on
+    const Index rank = met[std::size_t(c.part[std::size_t(*at)])]++;
+    turn[std::size_t(*at)] = c.even ? -rank : rank == 0;
+  }
+  std::sort(order.begin(), order.end(), before);
+  return order;
+}
+/// Bits that keep the last `kept` of them.
+inline std::vector<std::uint8_t> keep_last(const Candidates& c, Index kept, bool permanent) {
+  std::vector<std::uint8_t> keep(c.scores.size(), 0);
+  const std::vector<int> order = leaving_order(c, permanent);
+  for (std::size_t i = order.size() - std::size_t(kept); i < order.size(); ++i) keep[std::size_t(order[i])] = 1;
+  return keep;
+}
 
 /// What has gone of the budget in some groups when they keep so many units: price · (full − kept). Where all layers are
 /// stored with one width, kept is that width. `kept` has a number for every group.

@@ -31,6 +31,9 @@ inline void check(const PrunerOptions& o, double sparsity) {
   require(
       !o.uniform || o.ranking == Ranking::local,
       "pruner: uniform asks for the same shape in every layer, which global ranking does not give; use local ranking");
+  require(o.even || (!o.uniform && o.target.widths.empty()),
+          "pruner: key-value heads may keep different numbers of query heads, so that {}; let them stay even",
+          o.uniform ? "layers will not be uniform" : "how wide a file will be is not known from how many leave");
   require(!o.uniform || !o.official, "pruner: the official preset excludes layers and cannot be uniform");
   require(!o.official || (o.ranking == Ranking::local && !target && !share_of_all && o.round_to == 1 && o.min_heads == 1 &&
                           o.min_channels == 1 && o.layer_floor == 0),
@@ -73,6 +76,7 @@ inline void check_reachable(const PruneReport& r, const PrunerOptions& o) {
 /// f(name, value) for every option.
 template <class F>
 void tell(const PrunerOptions& o, F&& f) {
+  f("granularity", name_of(o.granularity));
   f("every", format("{}", o.every));
   f("ranking", o.ranking == Ranking::local ? "local" : "global");
   f("revival", o.revival == Revival::none ? "none" : o.revival == Revival::ema ? "ema" : "straight_through");
@@ -92,6 +96,7 @@ void tell(const PrunerOptions& o, F&& f) {
   f("min_channels", format("{}", o.min_channels));
   f("layer_floor", format("{}", o.layer_floor));
   f("uniform", format("{}", o.uniform));
+  f("even", format("{}", o.even));
   f("official", format("{}", o.official));
   f("score_every", format("{}", o.score_every));
   f("per_cost", format("{}", o.per_cost));

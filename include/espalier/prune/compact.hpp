@@ -116,6 +116,8 @@ void compact(Model& model) {
 /// Masks whatever a plan does not keep. Units are known by their numbers before any compaction.
 template <class Model>
 void apply(Model& model, const Plan& plan) {
+  for (const PlanGroup& g : plan.groups)
+    if (g.kind == name_of(Granularity::queries)) detail::prune_by(model, Granularity::queries);
   std::vector<std::uint8_t> used(plan.groups.size());
   model.groups([&](auto group) {
     auto& mask = *group.mask;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/core/config.hpp>
+#include <espalier/nn/group.hpp>
 #include <espalier/prune/budget.hpp>
 #include <vector>
 
@@ -38,6 +39,7 @@ enum class SparsityOf {
 };
 
 struct PrunerOptions {
+  Granularity granularity = Granularity::groups;  ///< what leaves as one
   Index every = 10;  ///< steps between two events; the last one is where the schedule ends
   Ranking ranking = Ranking::local;
   Revival revival = Revival::none;
@@ -47,6 +49,7 @@ struct PrunerOptions {
   bool heads = true, channels = true;  ///< kinds of units that may leave
   /// What to end with; the schedule then says which share of the way there is gone.
   Target target = {};
+  bool even = true;       ///< query heads: every key-value head of a layer keeps the same number
   bool uniform = false;   ///< every layer keeps the same number of each kind
   bool official = false;  ///< exactly as the published program does it, see Pruner
   Index score_every = 1;  ///< steps between two looks at the scores; events look in any case

@@ -9,7 +9,7 @@ namespace espalier::inline v0 {
 
 /// What is kept of one group, in the numbers of the model before any compaction.
 struct PlanGroup {
-  std::string kind;            ///< "heads" or "channels"
+  std::string kind;            ///< "heads", "queries" or "channels"
   Index layer = 0;
   Index full = 0;              ///< units before pruning
   std::vector<int> kept;       ///< numbers of the units that stay, ascending

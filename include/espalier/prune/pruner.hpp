@@ -31,7 +31,7 @@ class Pruner {
 
   Pruner(Model& model, Score importance, Mask mask, Schedule schedule, PrunerOptions options = {})
       : model_(model), importance_(importance), mask_(mask), schedule_(schedule), options_(std::move(options)),
-        scores_(model) {
+        scores_(by(model, options_.granularity)) {
     if (options_.official) {
       options_.normalise = Normalise::all;
       if constexpr (requires { importance_.as_official(); }) importance_ = importance_.as_official();
@@ -135,6 +135,10 @@ class Pruner {
   }
 
  private:
+  static Model& by(Model& model, Granularity granularity) {
+    detail::prune_by(model, granularity);
+    return model;
+  }
   static constexpr bool kAtEvents = requires { Score::at_events; };
   /// The first step on which the schedule has ended.
   Index last() const { return std::max<Index>(1, Index(std::ceil(schedule_.end - 1e-9))); }

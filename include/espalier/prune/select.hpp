@@ -74,7 +74,7 @@ class Selection {
       const std::vector<Index> kept = state(teams_[t], at[t]);
       for (const std::size_t g : teams_[t].members) {
         Candidates& c = groups_[g];
-        c.alive = keep_all_but_lowest(c.scores, c.units() - kept[g], permanent() ? &c.alive : nullptr);
+        c.alive = keep_last(c, kept[g], permanent());
       }
     }
   }

@@ -80,10 +80,15 @@ class Units {
       Candidates c{.kind = g.kind, .layer = g.layer, .full = g.mask->full(), .cost = g.cost(), .scores = {},
                    .alive = g.mask->alive()};
       c.scores.resize(c.alive.size());
-      if (g.kind == "channels") c.round = o.round_to;
-      c.least = std::max({Index(1), g.kind == "heads" ? o.min_heads : g.kind == "channels" ? o.min_channels : 1,
+      const bool heads = g.kind == "heads" || g.kind == "queries", channels = g.kind == "channels";
+      if (channels) c.round = o.round_to;
+      if (g.parts > 1) {
+        c.parts = g.parts, c.even = o.even, c.round = o.even ? g.parts : 1;
+        for (std::size_t u = 0; u < c.alive.size(); ++u) c.part.push_back(g.part(u));
+      }
+      c.least = std::max({c.parts, heads ? o.min_heads : channels ? o.min_channels : 1,
                           Index(std::ceil(o.layer_floor * double(c.full) - 1e-9))});
-      c.excluded = (g.kind == "heads" && !o.heads) || (g.kind == "channels" && !o.channels);
+      c.excluded = (heads && !o.heads) || (channels && !o.channels);
       for (const Index x : o.exclude) c.excluded = c.excluded || g.layer == (x < 0 ? x + layers : x);
       if (o.official) c.excluded = c.excluded || g.layer < layers / 10 || g.layer == layers - 1;
       out.push_back(std::move(c));
