@@ -94,6 +94,8 @@ void row_kernels(Launch& launch) {
 
   const auto bits = std::vector<A>{A(1), A(0), A(1), A(1), A(0)};  // of five units, twice in a row
   y = start;
+  launch("AddMasked", Sums::exact, rows,
+         kernel::AddMasked<T, A>{in(x, rows), in(dy, rows), in(bits), 7, out(y, rows)}, y);
   launch("MaskOutputs", Sums::exact, rows, kernel::MaskOutputs<T, A>{in(x, rows), in(bits), 7, out(y, rows)}, y);
 
   const std::vector<int> tokens{4, 0, 2, 2, 1}, columns{69, 3, 3, 0, 17};

@@ -20,6 +20,14 @@ struct Copy {
   ESPALIER_FN void operator()(Index i) const { y[i] = widen<To>(x[i]); }
 };
 
+// x ← factor x
+template <class A>
+struct Scale {
+  A* x;
+  A factor;
+  ESPALIER_FN void operator()(Index i) const { x[i] = factor * x[i]; }
+};
+
 // y += x
 template <class T>
 struct Accumulate {

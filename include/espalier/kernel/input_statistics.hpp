@@ -2,6 +2,7 @@
 #pragma once
 #include <espalier/core/dtype.hpp>
 #include <espalier/core/view.hpp>
+#include <espalier/kernel/elementwise.hpp>
 
 // What went into a projection, summed over tokens.
 namespace espalier::inline v0::kernel {
@@ -47,14 +48,6 @@ struct ColumnSquares {
       team.each(count, [&](Index c) { squares(first + c) += widen<A>(xt[c]) * widen<A>(xt[c]); });
     }
   }
-};
-
-// x ← factor x
-template <class A>
-struct Scale {
-  A* x;
-  A factor;
-  ESPALIER_FN void operator()(Index i) const { x[i] = factor * x[i]; }
 };
 
 }  // namespace espalier::inline v0::kernel

@@ -55,7 +55,7 @@ struct Gpt2Stem {
   using Attention = FusedAttention<Device, Adapter, Gpt2AttentionNames>;
   using FeedForward = Mlp<Device, Adapter, Gpt2MlpNames>;
   using Block = PreNormBlock<Device, Norm, Attention, FeedForward, Gpt2Names>;
-  static constexpr const char* kName = "transformer";
+  static constexpr const char *kName = "transformer", *kLayers = "h";
 
   Gpt2Stem(Device& device, const Gpt2Config& c, const typename Block::Projection::Options& options)
       : wte(device, c.vocab, c.hidden), wpe(device, c.max_positions, c.hidden), norm(device, c.hidden, c.eps) {

@@ -41,7 +41,7 @@ struct LlamaStem {
   using W = typename Device::Weight;
   using Block = DecoderBlock<Device, Adapter>;
   using Norm = RmsNorm<Device>;
-  static constexpr const char* kName = "model";
+  static constexpr const char *kName = "model", *kLayers = "layers";
 
   LlamaStem(Device& device, const LlamaConfig& c, const typename Block::Projection::Options& options)
       : embed_tokens(device, c.vocab, c.hidden), norm(device, c.hidden, c.eps), rotary(device, c.head_dim, c.rotary) {
@@ -57,6 +57,14 @@ struct LlamaStem {
     return x;
   }
   RotaryAngles<Device> context(Pass<Device>& pass) const { return rotary.angles(pass); }
+
+  /// What is as wide as the residual stream and no projection's.
+  template <class F>
+  void residual(F&& f) {
+    f(embed_tokens);
+    for (Block& block : layers) block.norms([&](Norm& n) { f(n.weight); });
+    f(norm.weight);
+  }
 
   template <class Self, class F>
   static void visit(Self& self, F&& f) {

@@ -58,7 +58,7 @@ class Attention {
   }
 
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act,
-                     const RotaryAngles<Device>& angles) const {
+                     const RotaryAngles<Device>& angles, const OutputMask<A>& residual = {}) const {
     auto Q = q_proj.forward(pass, x, act.q, q_mask()), K = k_proj.forward(pass, x, act.k, kv_mask()),
          V = v_proj.forward(pass, x, act.v, kv_mask());
     if (normed()) {
@@ -75,14 +75,14 @@ class Attention {
                                                units.backward(), y,       lse};
     pass.device.for_each_row(kernel.rows(), kernel);
     act.Q = Q, act.K = K, act.V = V, act.y = y, act.lse = lse;
-    return o_proj.forward(pass, y, act.o);
+    return o_proj.forward(pass, y, act.o, residual);
   }
 
   void backward(Pass<Device>& pass, View<const T, 2> dout, Activations& act, View<T, 2> dx,
-                const RotaryAngles<Device>& angles) {
+                const RotaryAngles<Device>& angles, const OutputMask<A>& residual = {}) {
     auto scratch = pass.scratch();
     auto dy = scratch.zeros(act.Q.rows(), act.Q.cols());
-    o_proj.backward(scratch, dout, act.o, dy);
+    o_proj.backward(scratch, dout, act.o, dy, residual);
     auto dQ = scratch.matrix(act.Q.rows(), act.Q.cols());
     auto dK = scratch.matrix(act.K.rows(), act.K.cols()), dV = scratch.matrix(act.K.rows(), act.K.cols());
     auto delta = scratch.template matrix<A>(dy.rows(), heads());
@@ -122,11 +122,16 @@ class Attention {
   void projections(F&& f) const {
     f(q_proj), f(k_proj), f(v_proj), f(o_proj);
   }
+  /// Who reads the residual stream with its columns, and who writes it with its rows.
+  std::vector<Slice<Projection>> residual() {
+    return {{&q_proj, Axis::columns, 1}, {&k_proj, Axis::columns, 1}, {&v_proj, Axis::columns, 1}, {&o_proj, Axis::rows, 1}};
+  }
   /// A unit is a key-value head with all its query heads; or a query head, and key-value heads stay.
   Group<Device, Projection> group(Index layer) {
     if (by_query_) {
-      Group<Device, Projection> queries{"queries", layer, &units, {}, groups()};
-      queries.slices = {{&q_proj, Axis::rows, head_dim_}, {&o_proj, Axis::columns, head_dim_}};
+      Group<Device, Projection> queries{
+          "queries", layer, &units, {{&q_proj, Axis::rows, head_dim_}, {&o_proj, Axis::columns, head_dim_}}};
+      queries.parts = groups();
       return queries;
     }
     const Index wide = heads() / groups() * head_dim_;

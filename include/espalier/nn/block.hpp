@@ -23,6 +23,7 @@ class PreNormBlock {
  public:
   using T = typename Device::Activation;
   using Projection = typename Mixer::Projection;
+  using A = typename Device::Accumulate;
   using Context = typename Mixer::Context;  ///< what all blocks of a pass share
   struct Activations {
     View<const T, 2> x;  // (tokens, hidden)  all that is kept when the block is recomputed
@@ -39,13 +40,10 @@ class PreNormBlock {
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act,
                      const Context& context) const {
     act.x = x;
-    auto a = self_attn.forward(pass, input_layernorm.forward(pass, x, act.input_norm), act.attention, context);
-    pass.device.for_each(a.size(), kernel::Accumulate<T>{x.data, a.data});
-    act.attention.o.y = {};  // overwritten in place
-    auto y = mlp.forward(pass, post_attention_layernorm.forward(pass, a, act.middle_norm), act.feed_forward);
-    pass.device.for_each(y.size(), kernel::Accumulate<T>{a.data, y.data});
-    act.feed_forward.down.y = {};
-    return y;
+    const auto a = joined(pass, x, self_attn.forward(pass, input_layernorm.forward(pass, x, act.input_norm), act.attention,
+                                                     context, residual), act.attention.o.y);
+    return joined(pass, a, mlp.forward(pass, post_attention_layernorm.forward(pass, a, act.middle_norm), act.feed_forward,
+                                       residual), act.feed_forward.down.y);
   }
 
   void backward(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx,
@@ -56,11 +54,11 @@ class PreNormBlock {
     {
       auto inner = scratch.scratch();
       auto dn = inner.zeros(dy.rows(), dy.cols());
-      mlp.backward(inner, dy, act.feed_forward, dn);
+      mlp.backward(inner, branched(inner, dy), act.feed_forward, dn, residual);
       post_attention_layernorm.backward(inner, dn, act.middle_norm, da);
     }
     auto dn = dx ? scratch.zeros(dy.rows(), dy.cols()) : View<T, 2>{};
-    self_attn.backward(scratch, da, act.attention, dn, context);
+    self_attn.backward(scratch, branched(scratch, View<const T, 2>(da)), act.attention, dn, context, residual);
     if (!dx) return;
     input_layernorm.backward(scratch, dn, act.input_norm, dx);
     pass.device.for_each(dx.size(), kernel::Accumulate<T>{da.data, dx.data});
@@ -92,6 +90,11 @@ class PreNormBlock {
       require(granularity != Granularity::queries,
               "granularity queries: heads of this model do not share keys and values; prune by granularity groups");
   }
+  /// f(norm) for those that are as wide as the residual stream.
+  template <class F>
+  void norms(F&& f) {
+    f(input_layernorm), f(post_attention_layernorm);
+  }
   template <class F>
   void groups(Index layer, F&& f) {
     f(self_attn.group(layer));
@@ -101,6 +104,26 @@ class PreNormBlock {
   Norm input_layernorm, post_attention_layernorm;
   Mixer self_attn;
   FeedForward mlp;
+  OutputMask<A> residual{};  ///< on what both branches add: of a layer that leaves, or of channels of the residual stream
+
+ private:
+  /// x + y∘M. own: the branch's output where it is kept for backward, which adding in place takes away.
+  View<T, 2> joined(Pass<Device>& pass, View<const T, 2> x, View<T, 2> y, View<const T, 2>& own) const {
+    if (!residual) {
+      pass.device.for_each(y.size(), kernel::Accumulate<T>{x.data, y.data});
+      own = {};
+      return y;
+    }
+    auto sum = pass.matrix(x.rows(), x.cols());
+    pass.device.for_each_row(x.rows(), kernel::AddMasked<T, A>{x, y, residual.forward, residual.width, sum});
+    return sum;
+  }
+  View<const T, 2> branched(Pass<Device>& pass, View<const T, 2> dy) const {
+    if (!residual) return dy;
+    auto d = pass.matrix(dy.rows(), dy.cols());
+    pass.device.for_each_row(dy.rows(), kernel::MaskOutputs<T, A>{dy, residual.backward, residual.width, d});
+    return d;
+  }
 };
 
 struct DecoderNames {

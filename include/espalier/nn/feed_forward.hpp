@@ -24,18 +24,18 @@ class GatedFeedForward {
         down_proj(device, width, hidden, bias, path + ".down_proj", adapter),
         units(device, width) {}
 
-  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
+  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act, const OutputMask<A>& residual = {}) const {
     auto gate = gate_proj.forward(pass, x, act.gate, units.outputs(1)),
          up = up_proj.forward(pass, x, act.up, units.outputs(1));
     auto h = pass.matrix(x.rows(), units.units());
     pass.device.for_each_row(h.rows(), kernel::SwiGlu<T, A>{gate, up, units.forward(), h});
-    return down_proj.forward(pass, h, act.down);
+    return down_proj.forward(pass, h, act.down, residual);
   }
 
-  void backward(Pass<Device>& pass, View<const T, 2> dy, const Activations& act, View<T, 2> dx) {
+  void backward(Pass<Device>& pass, View<const T, 2> dy, const Activations& act, View<T, 2> dx, const OutputMask<A>& residual = {}) {
     auto scratch = pass.scratch();
     auto dh = scratch.zeros(act.gate.y.rows(), act.gate.y.cols());
-    down_proj.backward(scratch, dy, act.down, dh);
+    down_proj.backward(scratch, dy, act.down, dh, residual);
     auto dgate = scratch.matrix(dh.rows(), dh.cols()), dup = scratch.matrix(dh.rows(), dh.cols());
     pass.device.for_each_row(
         dh.rows(), kernel::SwiGluBackward<T, A>{act.gate.y, act.up.y, dh, units.backward(), dgate, dup});
@@ -53,6 +53,9 @@ class GatedFeedForward {
   template <class F>
   void projections(F&& f) const {
     f(gate_proj), f(up_proj), f(down_proj);
+  }
+  std::vector<Slice<Projection>> residual() {
+    return {{&gate_proj, Axis::columns, 1}, {&up_proj, Axis::columns, 1}, {&down_proj, Axis::rows, 1}};
   }
   Group<Device, Projection> group(Index layer) {
     return {"channels", layer, &units,

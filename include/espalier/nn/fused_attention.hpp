@@ -35,7 +35,8 @@ class FusedAttention {
   Index heads() const { return units.units(); }
   Index head_dim() const { return head_dim_; }
 
-  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act, const Context& = {}) const {
+  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act, const Context& = {},
+                     const OutputMask<A>& residual = {}) const {
     const View<const T, 2> qkv = in.forward(pass, x, act.in, units.outputs(head_dim_));
     auto y = pass.matrix(x.rows(), width());
     auto lse = pass.template matrix<A>(x.rows(), heads());
@@ -43,13 +44,14 @@ class FusedAttention {
                                                units.forward(), units.backward(), y, lse};
     pass.device.for_each_row(kernel.rows(), kernel);
     act.qkv = qkv, act.y = y, act.lse = lse;
-    return out.forward(pass, y, act.o);
+    return out.forward(pass, y, act.o, residual);
   }
 
-  void backward(Pass<Device>& pass, View<const T, 2> dout, const Activations& act, View<T, 2> dx, const Context& = {}) {
+  void backward(Pass<Device>& pass, View<const T, 2> dout, const Activations& act, View<T, 2> dx, const Context& = {},
+                const OutputMask<A>& residual = {}) {
     auto scratch = pass.scratch();
     auto dy = scratch.zeros(act.y.rows(), act.y.cols());
-    out.backward(scratch, dout, act.o, dy);
+    out.backward(scratch, dout, act.o, dy, residual);
     auto d = scratch.matrix(act.qkv.rows(), act.qkv.cols());
     auto delta = scratch.template matrix<A>(dy.rows(), heads());
     const kernel::CausalAttentionBackward<T, A> common{

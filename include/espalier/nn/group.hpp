@@ -15,8 +15,13 @@ namespace espalier::inline v0 {
 enum class Granularity {
   groups,   ///< attention heads, with grouped queries key-value heads and all their queries; feed-forward channels
   queries,  ///< query heads, each key-value head keeping some of its own; feed-forward channels
+  layers,   ///< whole blocks
+  hidden,   ///< channels of the residual stream, through the whole model
 };
-constexpr const char* name_of(Granularity g) { return g == Granularity::groups ? "groups" : "queries"; }
+constexpr const char* name_of(Granularity g) {
+  constexpr const char* names[] = {"groups", "queries", "layers", "hidden"};
+  return names[int(g)];
+}
 
 /// One bit a unit: 1 keeps it, 0 removes what it computes. Hosts decide, devices multiply.
 template <Backend Device>
@@ -107,13 +112,22 @@ struct Slice {
   }
 };
 
+/// What leaves with a unit and is no projection's: a norm, or a column of the embedding.
+struct Share {
+  const void* tensor;
+  Axis axis;       ///< rows of a vector, columns of a matrix
+  Index numbers;  ///< that leave with one unit
+};
+
 /// Units that leave the network together: a head owns rows of q, k, v and columns of o.
 template <Backend Device, class Projection>
 struct Group {
-  std::string kind;  ///< "heads", "queries", "channels": what is ranked together
-  Index layer;
+  std::string kind;  ///< "heads", "queries", "channels", "layers", "hidden": what is ranked together
+  Index layer;       ///< −1: units of the whole model
   UnitMask<Device>* mask;
   std::vector<Slice<Projection>> slices;
+  std::vector<Group> inner = {};   ///< where units are layers: all that each of them has
+  std::vector<Share> shares = {};
   Index parts = 1;  ///< each keeps at least one of its units: the query heads of a key-value head
 
   /// To which part a unit belongs.
@@ -123,9 +137,17 @@ struct Group {
   Index cost() const {
     Index n = 0;
     for (const auto& s : slices) n += s.cost();
+    for (const Share& s : shares) n += s.numbers;
+    each_inner([&](const Group& g) { n += g.units() * g.cost(); });
     return n;
   }
-  std::string name() const { return "layer " + std::to_string(layer) + " " + kind; }
+  /// f(group) for those of one layer: layers that leave as one are alike.
+  template <class F>
+  void each_inner(F&& f) const {
+    for (const Group& g : inner)
+      if (g.layer == inner.front().layer) f(g);
+  }
+  std::string name() const { return layer < 0 ? kind : "layer " + std::to_string(layer) + " " + kind; }
 
   /// f(projection, axis, slices) for every side of a projection that units own between them.
   template <class F>
@@ -149,6 +171,10 @@ struct Group {
 };
 
 namespace detail {
+struct AnyTensor {
+  template <class X>
+  void operator()(X&) const {}
+};
 /// Tells a model by what it is pruned, if it knows more than one thing.
 template <class Model>
 void prune_by(Model& model, Granularity granularity) {
@@ -157,6 +183,20 @@ void prune_by(Model& model, Granularity granularity) {
   else
     require(granularity == Granularity::groups, "granularity {}: this kind of model is pruned by granularity groups only",
             name_of(granularity));
+}
+/// f(group) for all groups of the blocks too, where units of the whole model leave.
+template <class Model, class F>
+void for_each_group(Model& model, F&& f) {
+  bool whole = false;
+  model.groups([&](auto&& group) { whole = whole || group.layer < 0, f(group); });
+  if constexpr (requires { model.inner_groups(f); })
+    if (whole) model.inner_groups([&](auto&& group) { f(group); });
+}
+/// What the source of a model calls a tensor: layers may have left since.
+template <class Model>
+std::string first_name(const Model& model, const std::string& path) {
+  if constexpr (requires { model.first_name(path); }) return model.first_name(path);
+  else return path;
 }
 }  // namespace detail
 

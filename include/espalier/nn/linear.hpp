@@ -67,16 +67,16 @@ class Linear {
 
   void backward(Pass<Device>& pass, View<const T, 2> dy, const Activations& act, View<T, 2> dx,
                 const OutputMask<A>& mask = {}) {
-    if (!probe || probe.axis == Axis::rows || !dx) {
+    if (!probe || probe.axis == Axis::rows) {
       contribute(pass, dy, act, dx, mask);
       if (probe) probe.observe(probe.observer, pass, *this, probe, {act.x, act.y, dy, {}});
       return;
     }
     auto scratch = pass.scratch();  // the probe wants this projection's share of dx alone
-    auto own = scratch.zeros(dx.rows(), dx.cols());
+    auto own = scratch.zeros(dy.rows(), in());
     contribute(scratch, dy, act, own, mask);
     probe.observe(probe.observer, scratch, *this, probe, {act.x, act.y, dy, own});
-    pass.device.for_each(dx.size(), kernel::Accumulate<T>{own.data, dx.data});
+    if (dx) pass.device.for_each(dx.size(), kernel::Accumulate<T>{own.data, dx.data});
   }
 
   /// Gives the projection a mask on its single weights that keeps all of them for now.

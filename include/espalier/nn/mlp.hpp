@@ -46,19 +46,19 @@ class Mlp {
     if constexpr (requires { Names::transposed; }) up.transposed = down.transposed = Names::transposed;
   }
 
-  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
+  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act, const OutputMask<A>& residual = {}) const {
     const auto u = up.forward(pass, x, act.up, units.outputs(1));
     auto h = pass.matrix(x.rows(), units.units());
     with_function(function_, [&](auto f) {
       pass.device.for_each_row(h.rows(), kernel::Activate<decltype(f), T, A>{u, units.forward(), h});
     });
-    return down.forward(pass, h, act.down);
+    return down.forward(pass, h, act.down, residual);
   }
 
-  void backward(Pass<Device>& pass, View<const T, 2> dy, const Activations& act, View<T, 2> dx) {
+  void backward(Pass<Device>& pass, View<const T, 2> dy, const Activations& act, View<T, 2> dx, const OutputMask<A>& residual = {}) {
     auto scratch = pass.scratch();
     auto dh = scratch.zeros(act.up.y.rows(), act.up.y.cols());
-    down.backward(scratch, dy, act.down, dh);
+    down.backward(scratch, dy, act.down, dh, residual);
     auto du = scratch.matrix(dh.rows(), dh.cols());
     with_function(function_, [&](auto f) {
       pass.device.for_each_row(

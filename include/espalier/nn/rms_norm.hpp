@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <cmath>
 #include <espalier/core/visit.hpp>
 #include <espalier/core/workspace.hpp>
 #include <espalier/kernel/elementwise.hpp>
@@ -34,6 +35,14 @@ class RmsNorm {
     if (!dx) return;
     pass.device.for_each_row(dy.rows(), kernel::RmsNormBackward<T, A>{act.x, weight.view(), act.inverse, dy, dx});
   }
+  /// Of `before` channels some have left that were zero: mean(x²) over those that are there is larger by before / width, so
+  /// that gain √(before / width) and eps before / width give what there was before.
+  void make_up(Device& device, Index before) {
+    const double more = double(before) / double(weight.size());
+    device.for_each(weight.size(), kernel::Scale<A>{weight.view().data, A(std::sqrt(more))});
+    eps *= more;
+  }
+
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
     f("weight", self.weight);

@@ -36,7 +36,8 @@ class SelfAttention {
   Index heads() const { return units.units(); }
   Index head_dim() const { return head_dim_; }
 
-  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act, const Context& sees = {}) const {
+  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act, const Context& sees = {},
+                     const OutputMask<A>& residual = {}) const {
     act.Q = query.forward(pass, x, act.q, mask());
     act.K = key.forward(pass, x, act.k, mask());
     act.V = value.forward(pass, x, act.v, mask());
@@ -46,14 +47,14 @@ class SelfAttention {
                                                   units.backward(), y,       lse,   dropping(pass, sees)};
     pass.device.for_each_row(kernel.rows(), kernel);
     act.y = y, act.lse = lse;
-    return out.forward(pass, y, act.o);
+    return out.forward(pass, y, act.o, residual);
   }
 
   void backward(Pass<Device>& pass, View<const T, 2> dout, const Activations& act, View<T, 2> dx,
-                const Context& sees = {}) {
+                const Context& sees = {}, const OutputMask<A>& residual = {}) {
     auto scratch = pass.scratch();
     auto dy = scratch.zeros(act.y.rows(), act.y.cols());
-    out.backward(scratch, dout, act.o, dy);
+    out.backward(scratch, dout, act.o, dy, residual);
     auto dQ = scratch.matrix(dy.rows(), dy.cols()), dK = scratch.matrix(dy.rows(), dy.cols()),
          dV = scratch.matrix(dy.rows(), dy.cols());
     auto delta = scratch.template matrix<A>(dy.rows(), heads());

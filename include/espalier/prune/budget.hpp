@@ -56,14 +56,21 @@ struct MacBudget {
         if (s.axis == Axis::columns) width += double(s.width);
     return 2 * positions * width;
   }
+  template <class Group>
+  double price(const Group& group) const {
+    double n = attention(group);
+    for (const auto& s : group.slices)
+      n += double(s.width * (s.axis == Axis::rows ? s.projection->in() : s.projection->out()));
+    group.each_inner([&](const Group& g) { n += double(g.units()) * price(g); });
+    return n;
+  }
   template <class Model>
   std::vector<double> prices(Model& model) const {
     std::vector<double> out;
     model.groups([&](auto group) {
-      double n = attention(group);
-      for (const auto& s : group.slices)
-        n += double(s.width * (s.axis == Axis::rows ? s.projection->in() : s.projection->out()));
-      out.push_back(n);
+      out.push_back(price(group));
+      if constexpr (requires { model.config.vocab; })
+        if (group.kind == "hidden") out.back() += double(model.config.vocab);
     });
     return out;
   }
@@ -73,7 +80,7 @@ struct MacBudget {
     for_each_projection(model, [&](const std::string&, auto& p) { n += double(p.weight.size()); });
     if constexpr (requires { model.config.vocab * model.config.hidden; })
       n += double(model.config.vocab) * double(model.config.hidden);
-    if (positions > 0) model.groups([&](auto group) { n += double(group.units()) * attention(group); });
+    if (positions > 0) detail::for_each_group(model, [&](auto group) { n += double(group.units()) * attention(group); });
     return n;
   }
 };
@@ -87,19 +94,22 @@ struct ByteBudget {
   template <class Model>
   std::vector<double> prices(Model& model) const {
     std::map<const void*, std::string> paths;
-    for_each_projection(model, [&](const std::string& path, auto& p) { paths[&p] = path; });
+    for_each_tensor(model, [&](const std::string& path, auto& tensor) { paths[&tensor] = path; });
     std::vector<double> out;
-    model.groups([&](auto group) {
-      double n = 0;
-      for (const auto& s : group.slices) {
-        const auto& p = *s.projection;
-        const std::string& path = paths.at(s.projection);
-        n += double(s.width * (s.axis == Axis::rows ? p.in() : p.out())) * bytes.at(path + ".weight");
-        if (s.axis == Axis::rows && !p.bias.empty()) n += double(s.width) * bytes.at(path + ".bias");
-      }
-      out.push_back(n);
-    });
+    model.groups([&](auto group) { out.push_back(price(group, paths)); });
     return out;
+  }
+  template <class Group>
+  double price(const Group& group, const std::map<const void*, std::string>& paths) const {
+    double n = 0;
+    for (const auto& s : group.slices) {
+      const auto& p = *s.projection;
+      n += double(s.width * (s.axis == Axis::rows ? p.in() : p.out())) * bytes.at(paths.at(&p.weight));
+      if (s.axis == Axis::rows && !p.bias.empty()) n += double(s.width) * bytes.at(paths.at(&p.bias));
+    }
+    for (const Share& s : group.shares) n += double(s.numbers) * bytes.at(paths.at(s.tensor));
+    group.each_inner([&](const Group& g) { n += double(g.units()) * price(g, paths); });
+    return n;
   }
   template <class Model>
   double count(Model& model) const {

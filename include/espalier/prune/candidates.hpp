@@ -27,6 +27,11 @@ struct Candidates {
   std::vector<double> scores;       // (units) of those not compacted away
   std::vector<std::uint8_t> alive;  // (units)
   std::vector<Index> part = {};     // (units), ascending; empty: there is one
+  std::vector<std::uint8_t> fixed = {};  // (units) 1: stays for good; empty: none does
+  Index layers = 0;                 ///< of the model
+
+  /// Whose it is, in words.
+  std::string place() const { return layer < 0 ? "the model" : format("layer {}", layer); }
 
   Index units() const { return Index(alive.size()); }
   Index compacted() const { return full - units(); }
@@ -48,6 +53,10 @@ inline std::vector<int> leaving_order(const Candidates& c, bool permanent) {
     return c.scores[x] != c.scores[y] ? c.scores[x] < c.scores[y] : a < b;
   };
   std::sort(order.begin(), order.end(), before);
+  if (!c.fixed.empty()) {
+    for (std::size_t u = 0; u < n; ++u) turn[u] = c.fixed[u];
+    std::sort(order.begin(), order.end(), before);
+  }
   if (c.parts == 1) return order;
   std::vector<Index> met(std::size_t(c.parts));
   for (auto at = order.rbegin(); at != order.rend(); ++at) {  // from the highest on

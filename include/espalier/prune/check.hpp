@@ -25,7 +25,7 @@ inline void check(const PrunerOptions& o, double sparsity) {
           "pruner: a sparsity is a share of parameters, but the target counts {}; say how many should be left",
           name_of(o.target.budget));
   require(
-      !o.uniform || o.exclude.empty(),
+      !o.uniform || o.exclude.empty() || o.granularity == Granularity::layers,
       "pruner: uniform asks for the same shape in every layer, so no layer can be excluded ({} are); drop one of them",
       o.exclude.size());
   require(
@@ -39,6 +39,13 @@ inline void check(const PrunerOptions& o, double sparsity) {
                           o.min_channels == 1 && o.layer_floor == 0),
           "pruner: the official preset ranks locally, by share of the prunable parameters, without rounding or floors; "
           "drop the other option");
+  require(o.granularity != Granularity::hidden || o.exclude.empty(),
+          "pruner: channels of the residual stream run through all layers, so that none can be excluded; drop exclude");
+  require(o.granularity != Granularity::layers || o.normalise == Normalise::automatic || o.normalise == Normalise::none,
+          "pruner: a layer's score is the sum of those of its heads and channels, which normalised within the layer would say "
+          "nothing of it; leave normalise away");
+  require(!o.official || o.granularity == Granularity::groups,
+          "pruner: the official preset prunes heads and channels, granularity groups, not {}", name_of(o.granularity));
   require(!o.per_cost || o.ranking == Ranking::global, "pruner: per_cost needs global ranking");
   require(o.target.widths.empty() || o.ranking == Ranking::local,
           "pruner: the target counts layers that are stored as wide as the widest, so that global ranking would prune the others "
@@ -48,13 +55,13 @@ inline void check(const PrunerOptions& o, double sparsity) {
 /// Whether they fit the model.
 inline void check(const PrunerOptions& o, const std::vector<Candidates>& groups) {
   Index layers = 0, open = 0;
-  for (const Candidates& c : groups) layers = std::max(layers, c.layer + 1), open += !c.excluded;
+  for (const Candidates& c : groups) layers = std::max(layers, c.layers), open += !c.excluded;
   for (const Index e : o.exclude)
     require(e < layers && e >= -layers, "pruner: layer {} is excluded, but there are {} layers", e, layers);
   require(open > 0, "pruner: nothing is left to prune: all {} groups are excluded", groups.size());
   for (const Candidates& c : groups)
-    require(c.excluded || c.least <= c.full, "pruner: {} {} should stay in every layer, but layer {} has {}", c.least,
-            c.kind, c.layer, c.full);
+    require(c.excluded || c.least <= c.full, "pruner: {} {} should stay, but {} has {}", c.least, c.kind, c.place(),
+            c.full);
   if (!o.uniform) return;
   for (const Candidates& a : groups)
     for (const Candidates& b : groups)

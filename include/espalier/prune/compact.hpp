@@ -47,6 +47,15 @@ void keep_only(Device& device, Tensor<Device, T, 1>& tensor, const Kept<Device>&
   tensor = std::move(smaller);
 }
 
+template <Backend Device, class T>
+void keep_channels(Device& device, Tensor<Device, T, 1>& vector, const Kept<Device>& kept) {
+  keep_only(device, vector, kept);
+}
+template <Backend Device, class T>
+void keep_channels(Device& device, Tensor<Device, T, 2>& matrix, const Kept<Device>& kept) {
+  keep_only(device, matrix, kept, Axis::columns);
+}
+
 }  // namespace detail
 
 /// Masked units leave for good: from weights, biases, adapters, gradients and moments. The masked and the compacted
@@ -71,6 +80,14 @@ void compact(Model& model) {
       if (group.mask->alive()[u]) units.push_back(int(u)), origins.push_back(group.mask->origin()[u]);
     require(!units.empty(), "compact: every unit of {} is masked; keep at least one", group.name());
     masks.push_back(group.mask);
+    if constexpr (requires { model.keep_layers(units); })
+      if (!group.inner.empty()) return model.keep_layers(units);
+    if constexpr (requires { model.hidden_was(Index{}); })
+      if (group.layer < 0) {
+        lists.emplace_back(device, units, group.units(), std::vector{group.slices.front()});
+        model.residual([&](auto& tensor) { detail::keep_channels(device, tensor, lists.back()); });
+        model.hidden_was(group.units());
+      }
     group.for_each_side([&](auto& p, Axis axis, const auto& slices) {
       lists.emplace_back(device, units, group.units(), slices);
       const Kept& kept = lists.back();
@@ -117,7 +134,8 @@ void compact(Model& model) {
 template <class Model>
 void apply(Model& model, const Plan& plan) {
   for (const PlanGroup& g : plan.groups)
-    if (g.kind == name_of(Granularity::queries)) detail::prune_by(model, Granularity::queries);
+    for (const Granularity known : {Granularity::queries, Granularity::layers, Granularity::hidden})
+      if (g.kind == name_of(known)) detail::prune_by(model, known);
   std::vector<std::uint8_t> used(plan.groups.size());
   model.groups([&](auto group) {
     auto& mask = *group.mask;

@@ -4,7 +4,9 @@
 #include <espalier/nn/group.hpp>
 #include <espalier/prune/importance.hpp>
 #include <espalier/prune/plan.hpp>
+#include <algorithm>
 #include <map>
+#include <set>
 #include <vector>
 
 namespace espalier::inline v0 {
@@ -23,6 +25,10 @@ class Extents {
         if (g.kind != group.kind || g.layer != group.layer) continue;
         const Index units = Index(g.kept.size());
         units_[group.mask] = units;
+        if constexpr (requires { model.blocks(); })
+          if (!group.inner.empty())
+            for (std::size_t l = 0; l < model.blocks().size(); ++l)
+              if (!std::binary_search(g.kept.begin(), g.kept.end(), group.mask->origin()[l])) leave(model.blocks()[l]);
         group.for_each_side([&](auto& p, Axis axis, const auto& slices) {
           Index extent = 0;
           for (const auto& slice : slices) extent += units * slice.width;
@@ -50,14 +56,22 @@ class Extents {
     if (at == shapes_.end()) return {mask.bits().rows(), mask.bits().cols()};
     return {at->second[0], kernel::bit_words(at->second[1])};
   }
+  /// Whether it leaves with its layer.
+  bool gone(const void* parameter_or_mask) const { return gone_.count(parameter_or_mask) > 0; }
   Index of(const UnitMask<Device>& mask) const {
     const auto at = units_.find(&mask);
     return at == units_.end() ? mask.units() : at->second;
   }
 
  private:
+  template <class Block>
+  void leave(Block& block) {
+    for_each_parameter(block, [&](const std::string&, auto& p) { gone_.insert(&p); });
+    for_each_projection(block, [&](const std::string&, auto& p) { gone_.insert(&p.weight_mask); });
+  }
   std::map<const void*, std::vector<Index>> shapes_;
   std::map<const void*, Index> units_;
+  std::set<const void*> gone_;
 };
 
 }  // namespace espalier::inline v0

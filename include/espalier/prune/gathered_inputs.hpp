@@ -35,12 +35,25 @@ class GatheredInputs {
     each(units, [&](const Entry&, std::size_t, Statistics& s) { s.age(device, decay); });
   }
 
+  /// Sides of layers that are gone leave, group by group.
+  void drop(const std::vector<Bits>& stays) {
+    if (sides_.empty()) return;
+    std::vector<Statistics> left;
+    std::size_t w = 0;
+    for (const Bits& group : stays)
+      for (const auto bit : group) {
+        if (bit) left.push_back(std::move(sides_[w]));
+        ++w;
+      }
+    sides_ = std::move(left);
+  }
+
   /// Columns whose units are gone leave; these had the numbers `origins` before, group by group.
   void follow(Device& device, const Units<Model>& units, const std::vector<std::vector<int>>& origins) {
     each(units, [&](const Entry& e, std::size_t number, Statistics& s) {
       const auto& side = e.sides[number];
       const std::vector<int>& before = origins[place(units, e)];
-      if (side.axis == Axis::rows || before.size() == e.origin.size()) return;
+      if (side.unit >= 0 || side.axis == Axis::rows || before.size() == e.origin.size()) return;
       std::vector<int> kept;
       for (const auto& slice : side.slices)
         for (std::size_t u = 0; u < before.size(); ++u)
@@ -72,12 +85,13 @@ class GatheredInputs {
   template <class F>
   void visit_state(Device& device, const Units<Model>& units, F&& f, bool weights) {
     each(units, [&](const Entry& e, std::size_t number, Statistics& s) {
-      const std::string at = format("pruner.{}.{}", e.group.layer, e.group.kind);
       const auto& side = e.sides[number];
-      const Index full = side.axis == Axis::rows ? s.in() : s.in() / e.group.units() * e.group.mask->full();
-      const std::vector<int> places = places_of(e, side);
-      s.visit_state(device, format("{}.inputs.{}", at, number), f, places, full);
-      if (weights) visit_weight(device, format("{}.weight.{}", at, number), side.projection->weight, f, places, full);
+      const std::string at = e.group.layer < 0 ? "pruner." + e.group.kind : format("pruner.{}.{}", e.group.layer, e.group.kind);
+      const std::string mine = side.name.empty() ? std::to_string(number) : side.name;
+      const Index full = side.axis == Axis::rows ? s.in() : s.in() / side.count() * side.mask->full();
+      const std::vector<int> places = places_of(side);
+      s.visit_state(device, format("{}.inputs.{}", at, mine), f, places, full);
+      if (weights) visit_weight(device, format("{}.weight.{}", at, mine), side.projection->weight, f, places, full);
     });
   }
 
@@ -94,15 +108,15 @@ class GatheredInputs {
         if (Statistics* const s = of(w)) f(e, number, *s);
   }
   /// Which column of the uncompacted model each one is.
-  static std::vector<int> places_of(const Entry& e, const typename Units<Model>::Side& side) {
+  static std::vector<int> places_of(const typename Units<Model>::Side& side) {
     std::vector<int> places;
     if (side.axis == Axis::rows) {
       for (Index j = 0; j < side.projection->in(); ++j) places.push_back(int(j));
       return places;
     }
     for (const auto& slice : side.slices)
-      for (const int u : e.origin)
-        for (Index j = 0; j < slice.width; ++j) places.push_back(int(slice.at(u, e.group.mask->full()) + j));
+      for (const int u : side.mask->origin())
+        for (Index j = 0; j < slice.width; ++j) places.push_back(int(slice.at(u, side.mask->full()) + j));
     return places;
   }
   /// No numbers for as long as no weight has changed.

@@ -38,10 +38,14 @@ class Pruner {
     }
     if constexpr (requires { Score::normalise; })
       if (options_.normalise == Normalise::automatic) options_.normalise = Score::normalise;
+    if (options_.granularity == Granularity::layers && options_.normalise == Normalise::automatic)
+      options_.normalise = Normalise::none;
     if (options_.normalise == Normalise::automatic)
       options_.normalise = options_.ranking == Ranking::local ? Normalise::alive : Normalise::none;
     check(options_, schedule_.sparsity);
     if constexpr (requires { importance_.check(); }) importance_.check();
+    require(!changes_weights() || options_.granularity != Granularity::layers,
+            "pruner: no weight that stays can make up for a whole layer: leave update off, or prune by another granularity");
     require(!changes_weights() || options_.revival == Revival::none,
             "pruner: weights that make up for units cannot take that back: revival has to be none");
     scores_.prepare_for(importance_);
@@ -108,6 +112,9 @@ class Pruner {
   }
   /// Refuses options with which a run that masked units leave would choose others than one in which they stay.
   void require_final() const {
+    require(options_.granularity != Granularity::layers || !reads_inputs(Score::needs),
+            "pruner: this score remembers the inputs of every layer, also of those that are masked, so that none may leave during "
+            "the run; compact when the run has ended");
     require(options_.revival == Revival::none,
             "pruner: with revival '{}' a masked unit can come back, so that none may leave during the run; use revival "
             "'none', or compact when the run has ended",

@@ -2,6 +2,7 @@
 #pragma once
 #include <espalier/core/workspace.hpp>
 #include <espalier/kernel/elementwise.hpp>
+#include <espalier/kernel/loss.hpp>
 #include <espalier/kernel/units.hpp>
 #include <espalier/prune/gathered_inputs.hpp>
 #include <espalier/prune/importance.hpp>
@@ -27,7 +28,15 @@ class Scores {
     look();
     std::vector<std::vector<int>> origins;
     for (const Entry& e : units_.entries()) origins.push_back(e.origin);
-    units_.lay_out();
+    std::vector<std::vector<std::uint8_t>> stays;  // of each side: its layer is still there
+    for (const Entry& e : units_.entries()) {
+      auto& here = stays.emplace_back();
+      const auto& now = e.group.mask->origin();
+      for (const auto& side : e.sides)
+        here.push_back(side.unit < 0 || std::binary_search(now.begin(), now.end(), e.origin[std::size_t(side.unit)]));
+    }
+    inputs_.drop(stays);
+    units_.lay_out(model_);
     inputs_.follow(device(), units_, origins);
     allocate(), tell_masks();
     restore();
@@ -41,7 +50,7 @@ class Scores {
     if constexpr (Score::needs == Needs::adapter_gradients)
       for (const auto& e : units_.entries()) {
         bool any = false;
-        for (const auto& s : e.group.slices) any = any || s.projection->adapter.active();
+        for (const auto& s : e.sides) any = any || s.projection->adapter.active();
         require(
             any,
             "pruner: {}: this importance reads the gradients of adapters, and none of its projections has an active "
@@ -76,7 +85,7 @@ class Scores {
       for (auto& side : e.sides)
         if constexpr (requires { side.projection->adapter.outputs; })
           if (side.axis == Axis::rows)
-            side.projection->adapter.outputs = known ? e.group.mask->outputs(side.slices.front().width) : OutputMask<A>{};
+            side.projection->adapter.outputs = known ? side.mask->outputs(side.slices.front().width) : OutputMask<A>{};
   }
 
   /// Refuses a step that went by without a backward pass, for scores that watch it.
@@ -171,12 +180,13 @@ class Scores {
     for (std::size_t n = 0, w = 0; n < units_.entries().size(); ++n) {
       auto& e = units_.entries()[n];
       const Index count = e.group.units();
-      const auto total = vector(fresh_.data() + e.first, count), part = vector(part_.data(), count);
+      const auto total = vector(fresh_.data() + e.first, count);
       if constexpr (requires { score.score_units(pass, e.group, Index(n), origin_.data(), total); }) {
         score.score_units(pass, e.group, Index(n), origin_.data() + e.first, total);
       } else {
-        const auto alive = normalise == Normalise::alive ? e.group.mask->forward() : View<const A, 1>{};
         for (const auto& side : e.sides) {
+          const Index own_units = side.count();
+          const auto alive = normalise == Normalise::alive ? side.mask->forward() : View<const A, 1>{};
           const std::size_t number = w++;
           if (!detail::reads<Score>(side.axis)) continue;
           const auto numbers = raw(side);
@@ -184,15 +194,20 @@ class Scores {
             device().for_each(numbers.size(), kernel::Fill<A>{numbers.data, A(0)});
             if constexpr (reads_inputs(Score::needs)) {
               auto inputs = inputs_.of(number)->inputs();
-              if (side.axis == Axis::columns) inputs.units = e.group.mask->outputs(side.slices.front().width);
+              if (side.axis == Axis::columns) inputs.units = side.mask->outputs(side.slices.front().width);
               score.score(pass, *side.projection, side.axis, inputs, numbers);
             } else {
               score.score(pass, *side.projection, side.axis, numbers);
             }
           }
           for (const auto& slice : side.slices) {
-            const auto own = vector<const A>(numbers.data + slice.at(0, count), count * slice.width);
-            device().for_each_row(count, kernel::UnitSums<Score, A>{score, watchers_[number].seen, slice.width, own, part});
+            const auto part = vector(part_.data(), own_units);
+            const auto own = vector<const A>(numbers.data + slice.at(0, own_units), own_units * slice.width);
+            device().for_each_row(own_units, kernel::UnitSums<Score, A>{score, watchers_[number].seen, slice.width, own, part});
+            if (side.unit >= 0) {  // a layer's score is the sum of those of its heads and channels
+              device().for_each_row(1, kernel::SumInto<A>{part, total.data + side.unit});
+              continue;
+            }
             device().for_each_row(1, kernel::AddNormalised<A>{part, alive, normalise != Normalise::none,
                                                               A(normalise == Normalise::all ? 1e-8 : 0), total});
           }

@@ -23,7 +23,11 @@ class Units {
     Projection* projection;
     Axis axis;
     std::vector<Slice<Projection>> slices;
-    Index first, extent;  // in an array over all sides
+    Index first, extent;         // in an array over all sides
+    UnitMask<Device>* mask;      // of those who own it
+    Index unit = -1;             // where units are layers: the one that all of these belong to
+    std::string name = {};       // a layer's own by its first number; empty: it has no other name than its place
+    Index count() const { return mask->units(); }
   };
   struct Entry {
     Group<Device, Projection> group;
@@ -37,23 +41,18 @@ class Units {
     model.groups([&](Group<Device, Projection> g) { entries_.push_back({std::move(g), 0, {}, {}, {}}); });
     require(!entries_.empty(), "pruner: the model has no groups of units");
     for (Entry& e : entries_) e.last.assign(std::size_t(e.group.mask->full()), 0.0);
-    lay_out();
+    lay_out(model);
   }
 
   /// Finds places for the units that are there now.
-  void lay_out() {
+  void lay_out(Model& model) {
     units_ = numbers_ = widest_ = 0;
+    std::size_t next = 0;
+    model.groups([&](Group<Device, Projection> g) { entries_[next++].group = std::move(g); });  // layers may have moved
     for (Entry& e : entries_) {
       e.first = units_, e.sides.clear(), e.origin = e.group.mask->origin();
-      e.group.for_each_side([&](Projection& p, Axis axis, const auto& slices) {
-        Index owned = 0;
-        for (const auto& s : slices) owned += e.group.units() * s.width;
-        const Index extent = axis == Axis::rows ? p.out() : p.in();
-        require(extent == owned, "{}: {} units own {} rows or columns of a projection that has {}", e.group.name(),
-                e.group.units(), owned, extent);
-        e.sides.push_back({&p, axis, slices, numbers_, extent});
-        numbers_ += extent;
-      });
+      add_sides(e, e.group, -1);
+      for (const auto& inner : e.group.inner) add_sides(e, inner, inner.layer);
       units_ += e.group.units(), widest_ = std::max(widest_, e.group.units());
     }
   }
@@ -68,12 +67,12 @@ class Units {
   const std::vector<Entry>& entries() const { return entries_; }
   Index units() const { return units_; }      ///< of all groups
   Index numbers() const { return numbers_; }  ///< rows or columns of all sides
-  Index widest() const { return widest_; }    ///< units of the largest group
+  Index widest() const { return widest_; }    ///< units of the largest group, inner ones too
 
   /// Each group as the selection sees it.
   std::vector<Candidates> candidates(const PrunerOptions& o) const {
     Index layers = 0;
-    for (const Entry& e : entries_) layers = std::max(layers, e.group.layer + 1);
+    for (const Entry& e : entries_) layers = std::max(layers, e.group.inner.empty() ? e.group.layer + 1 : e.group.mask->full());
     std::vector<Candidates> out;
     for (const Entry& e : entries_) {
       const auto& g = e.group;
@@ -89,7 +88,14 @@ class Units {
       c.least = std::max({c.parts, heads ? o.min_heads : channels ? o.min_channels : 1,
                           Index(std::ceil(o.layer_floor * double(c.full) - 1e-9))});
       c.excluded = (heads && !o.heads) || (channels && !o.channels);
-      for (const Index x : o.exclude) c.excluded = c.excluded || g.layer == (x < 0 ? x + layers : x);
+      for (const Index x : o.exclude) c.excluded = c.excluded || (g.layer >= 0 && g.layer == (x < 0 ? x + layers : x));
+      if (g.kind == "hidden") c.round = o.round_to;
+      if (!g.inner.empty()) {  // layers that stay
+        for (const int u : e.origin)
+          c.fixed.push_back(std::any_of(o.exclude.begin(), o.exclude.end(), [&](Index x) { return u == (x < 0 ? x + layers : x); }));
+        c.least = std::max(c.least, Index(std::count(c.fixed.begin(), c.fixed.end(), std::uint8_t{1})));
+      }
+      c.layers = layers;
       if (o.official) c.excluded = c.excluded || g.layer < layers / 10 || g.layer == layers - 1;
       out.push_back(std::move(c));
     }
@@ -125,7 +131,7 @@ class Units {
         require(Index(x.size()) == n, "pruner state: {} of {} has {} numbers, expected {}: it belongs to another model",
                 what, e.group.name(), x.size(), n);
       };
-      const std::string at = "pruner." + std::to_string(e.group.layer) + "." + e.group.kind;
+      const std::string at = "pruner." + (e.group.layer < 0 ? "" : std::to_string(e.group.layer) + ".") + e.group.kind;
       std::vector<double> alive(std::size_t(mask.full()), 0.0);
       for (std::size_t u = 0; u < e.origin.size(); ++u) alive[std::size_t(e.origin[u])] = mask.alive()[u];
       f(at + ".scores", e.last);
@@ -138,6 +144,22 @@ class Units {
   }
 
  private:
+  void add_sides(Entry& e, const Group<Device, Projection>& group, Index unit) {
+    const std::size_t before = e.sides.size();
+    group.for_each_side([&](Projection& p, Axis axis, const auto& slices) {
+      Index owned = 0;
+      for (const auto& s : slices) owned += group.units() * s.width;
+      const Index extent = axis == Axis::rows ? p.out() : p.in();
+      require(extent == owned, "{}: {} units own {} rows or columns of a projection that has {}", group.name(), group.units(),
+              owned, extent);
+      Side side{&p, axis, slices, numbers_, extent, group.mask, unit};
+      if (unit >= 0) side.name = format("{}.{}.{}", e.origin[std::size_t(unit)], group.kind, e.sides.size() - before);
+      e.sides.push_back(std::move(side));
+      numbers_ += extent;
+    });
+    widest_ = std::max(widest_, group.units());
+  }
+
   std::vector<Entry> entries_;
   Index units_ = 0, numbers_ = 0, widest_ = 0;
 };

@@ -97,7 +97,9 @@ void for_each_state(Model& model, Pruner& pruner, const Extents<Model>& extents,
   using A = typename Model::DeviceType::Accumulate;
   auto& device = *model.run.device;
   auto& arena = model.run.arena;
-  for_each_parameter(model, [&](const std::string& path, auto& p) {
+  for_each_parameter(model, [&](const std::string& now, auto& p) {
+    if (extents.gone(&p)) return;
+    const std::string path = first_name(model, now);
     const auto window = [&](const std::string& kind, A* at) {
       f(kind + "/" + path, extents.of(p), A{}, [&, at] {
         std::vector<A> x(std::size_t(p.size()));
@@ -127,8 +129,8 @@ void for_each_state(Model& model, Pruner& pruner, const Extents<Model>& extents,
   });
   for_each_projection(model, [&](const std::string& path, auto& p) {
     auto& mask = p.weight_mask;
-    if (!mask.present()) return;
-    f("weight_mask/" + path, extents.of(mask), std::int32_t{}, [&] {
+    if (!mask.present() || extents.gone(&mask)) return;
+    f("weight_mask/" + first_name(model, path), extents.of(mask), std::int32_t{}, [&] {
       const auto words = mask.words(device);
       return std::vector<std::int32_t>(words.begin(), words.end());
     }, [&](const std::vector<std::int32_t>& words) {
