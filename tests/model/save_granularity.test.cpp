@@ -100,6 +100,84 @@ TEST_CASE("query heads: uniform where all key-value heads keep the same number, 
   }
 }
 
+TEST_CASE("whole layers: the rest moves up, and the plan keeps the first numbers") {
+  for (const char* name : {"llama-gqa", "qwen2", "qwen3", "llama-bias", "llama-tied"}) {
+    CAPTURE(name);
+    const Golden golden(name);
+    for (const Bits& bits : {Bits{0, 1}, Bits{1, 0}}) {
+      Device device;
+      auto model = opened(device, golden, Granularity::layers);
+      model.source.config.set("layer_types", esp::json::Value(esp::json::Value::Array{"full_attention", "full_attention"}));
+      const auto dense = model.logits(golden.tokens, golden.shape);
+      mask(model, "layers", {bits});
+      CHECK(relative_gap(model.logits(golden.tokens, golden.shape), dense) > 1e-3);
+      const TemporaryDirectory folder;
+      esp::save(model, folder / "x");
+      const auto config = esp::test::foreign_json(slurp(folder / "x/config.json"));
+      CHECK(config["num_hidden_layers"] == 1);
+      CHECK(config["layer_types"].size() == 1);
+      const auto plan = esp::test::foreign_json(slurp(folder / "x/espalier_plan.json"));
+      CHECK(plan["groups"].size() == 1);
+      CHECK(plan["groups"][0]["kind"] == "layers");
+      CHECK(plan["groups"][0]["kept"][0] == (bits[0] ? 0 : 1));
+      CHECK(there_and_back(model, golden, Layout::automatic).layout == Layout::uniform);
+    }
+    Device device;
+    auto model = opened(device, golden, Granularity::layers);
+    mask(model, "layers", {{0, 1}});
+    if (std::string(name) != "llama-bias") there_and_back(model, golden, Layout::compact);
+  }
+}
+
+TEST_CASE("channels of the residual stream: hidden_size falls, head_dim is said, norms make up, also those on q and k") {
+  for (const char* name : {"llama-gqa", "qwen2", "qwen3", "llama-bias", "llama-tied"}) {
+    CAPTURE(name);
+    const Golden golden(name);
+    Device device;
+    auto model = opened(device, golden, Granularity::hidden);
+    const Index full = model.config.hidden, head_dim = model.config.head_dim;
+    const auto dense = model.logits(golden.tokens, golden.shape);
+    Bits bits(std::size_t(full), 1);
+    for (std::size_t j = 1; j < bits.size(); j += 6) bits[j] = bits[j + 2] = 0;
+    const Index left = std::count(bits.begin(), bits.end(), std::uint8_t{1});
+    mask(model, "hidden", {bits});
+    CHECK(relative_gap(model.logits(golden.tokens, golden.shape), dense) > 1e-3);
+    const TemporaryDirectory folder;
+    esp::save(model, folder / "x");
+    const auto config = esp::test::foreign_json(slurp(folder / "x/config.json"));
+    CHECK(config["hidden_size"] == left);
+    CHECK(config["head_dim"] == head_dim);
+    CHECK(double(config["rms_norm_eps"]) == doctest::Approx(model.config.eps * double(full) / double(left)).epsilon(1e-14));
+    if (model.config.qk_norm) {
+      CHECK_THROWS_WITH_AS(esp::save(model, folder / "y", {.merge = false}), doctest::Contains("save with merge"), esp::Error);
+      CHECK(folder.entries() == 1);
+    }
+    CHECK(there_and_back(model, golden, Layout::automatic).layout == Layout::uniform);
+  }
+}
+
+TEST_CASE("GGUF says each of them") {
+  const Golden golden("llama-gqa");
+  esp::Cpu<float> device;
+  for (const auto granularity : {Granularity::queries, Granularity::layers, Granularity::hidden}) {
+    auto model = esp::load<esp::test::CpuLlama<float>>(device, golden.directory);
+    model.prune_by(granularity);
+    model.groups([&](auto group) {
+      if (group.kind == "channels") return;
+      Bits bits(std::size_t(group.units()), 1);
+      for (std::size_t u = 0; u < bits.size(); u += 2) bits[u] = 0;
+      group.mask->set(device, bits);
+    });
+    const TemporaryDirectory folder;
+    const auto masked = esp::save_gguf(model, folder / "masked.gguf");
+    esp::compact(model);
+    const auto compacted = esp::save_gguf(model, folder / "compacted.gguf");
+    CHECK(masked.parameters == esp::count_parameters(model));
+    CHECK(masked.layout == Layout::uniform);
+    CHECK(slurp(folder / "masked.gguf") == slurp(folder / "compacted.gguf"));
+  }
+}
+
 TEST_CASE("query heads that no key-value head has any more are refused, and so is GGUF where it cannot say it") {
   const Golden golden("llama-gqa");
   Device device;

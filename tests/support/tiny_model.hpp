@@ -30,8 +30,9 @@ void fill_base(Model& model, std::uint64_t seed = 11) {
 }
 template <class Device>
 struct TinyModel : Llama<Device, LowRankAdapter> {
-  explicit TinyModel(Device& device, const LowRankOptions& options = {.rank = 4}, std::uint64_t seed = 1)
-      : Llama<Device, LowRankAdapter>(device, tiny_config(), options) {
+  explicit TinyModel(Device& device, const LowRankOptions& options = {.rank = 4}, std::uint64_t seed = 1,
+                     const LlamaConfig& shape = tiny_config())
+      : Llama<Device, LowRankAdapter>(device, shape, options) {
     fill_base(*this);
     initialise(*this, seed);
   }

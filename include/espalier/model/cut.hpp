@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <espalier/core/error.hpp>
 #include <espalier/nn/group.hpp>
 #include <map>
@@ -20,6 +21,7 @@ struct CutSide {
 };
 struct TensorCut {
   CutSide rows, columns;
+  double scale = 1;  ///< of what is written
 };
 
 /// How a model with masks, or with layers of different width, is written: as one with a single width for every kind of
@@ -32,11 +34,14 @@ class CutPlan {
   /// Widths per kind, as the widest layer asks for them.
   template <class Model>
   explicit CutPlan(Model& model) {
-    model.groups([&](auto&& group) {
+    if constexpr (requires { model.layer_path(); }) layer_path_ = model.layer_path();
+    detail::for_each_group(model, [&](auto&& group) {
       const std::vector<Index> parts = kept_of_parts(group);
       const auto [least, most] = std::minmax_element(parts.begin(), parts.end());
       require(*least > 0, "{}: every unit{} is masked; keep at least one", group.name(), group.parts > 1 ? " of a key-value head" : "");
       const Index narrow = *least * group.parts, wide = *most * group.parts;
+      if (!group.inner.empty()) stays_ = group.mask->alive(), origin_ = group.mask->origin();
+      if (group.layer >= 0 && !stays(group.layer)) return;
       auto& kind = kinds_[group.kind];
       if (kind.layers.empty()) kind.least = kind.most = wide;
       kind.least = std::min(kind.least, narrow), kind.most = std::max(kind.most, wide);
@@ -44,7 +49,6 @@ class CutPlan {
       if (narrow != wide) kind.uneven.push_back(group.layer);
       kind.layers.push_back(wide);
       kind.full = std::max(kind.full, group.mask->full());
-      masked_ = masked_ || group.mask->masked();
     });
   }
 
@@ -66,14 +70,15 @@ class CutPlan {
   /// Query heads and key-value heads of layers that are as wide as the widest.
   template <class Config>
   std::pair<Index, Index> heads(const Config& c) const {
-    for (Index l = 1; l < c.layers; ++l) {
-      const auto a = c.layer(0), b = c.layer(l);
+    const auto layers = written(c.layers);
+    const auto first = c.layer(layers.front());
+    for (const Index l : layers) {
+      const auto a = first, b = c.layer(l);
       if (a.heads * b.groups != b.heads * a.groups || (has("queries") && a.groups != b.groups)) {
-        fail(Errc::usage, "layers 0 and {} have {} and {} query heads to {} and {} key-value heads, which one width cannot say: save "
-             "with layout compact", l, a.heads, b.heads, a.groups, b.groups);
+        fail(Errc::usage, "layers {} and {} have {} and {} query heads to {} and {} key-value heads, which one width cannot say: save "
+             "with layout compact", layers.front(), l, a.heads, b.heads, a.groups, b.groups);
       }
     }
-    const auto first = c.layer(0);
     if (has("queries")) return {width("queries"), first.groups};
     return {width("heads") * (first.heads / first.groups), width("heads")};
   }
@@ -81,6 +86,32 @@ class CutPlan {
   void keep_apart() { apart_ = true; }
   /// Of each layer, from the first on.
   const std::vector<Index>& layers(const std::string& kind) const { return kinds_.at(kind).layers; }
+
+  /// Layer l of the model, which has not left yet, is written.
+  bool stays(Index l) const { return stays_.empty() || stays_[std::size_t(l)] != 0; }
+  /// The layers that are written, by their numbers in the model, which has `all` where they are no units.
+  std::vector<Index> written(Index all) const {
+    std::vector<Index> layers;
+    if (!stays_.empty()) all = Index(stays_.size());
+    for (Index l = 0; l < all; ++l)
+      if (stays(l)) layers.push_back(l);
+    return layers;
+  }
+  /// And by those that they had in its source. Empty: layers are no units.
+  std::vector<Index> sources() const {
+    std::vector<Index> layers;
+    for (std::size_t l = 0; l < origin_.size(); ++l)
+      if (stays_[l]) layers.push_back(Index(origin_[l]));
+    return layers;
+  }
+  /// What a tensor is called where it is written; empty: it is not.
+  std::string name(const std::string& path) const {
+    if (stays_.empty() || !path.starts_with(layer_path_)) return path;
+    const std::size_t end = path.find('.', layer_path_.size());
+    const Index l = std::stoll(path.substr(layer_path_.size(), end - layer_path_.size()));
+    if (!stays(l)) return "";
+    return layer_path_ + std::to_string(std::count(stays_.begin(), stays_.begin() + l, std::uint8_t{1})) + path.substr(end);
+  }
 
   /// Which layers stand out, in words.
   std::string differences() const {
@@ -98,8 +129,9 @@ class CutPlan {
   template <class Model>
   std::map<const void*, TensorCut> cuts(Model& model) const {
     std::map<const void*, TensorCut> all;
-    model.groups([&](auto&& group) {
+    detail::for_each_group(model, [&](auto&& group) {
       const auto& alive = group.mask->alive();
+      if (!group.inner.empty() || (group.layer >= 0 && !stays(group.layer))) return;
       const Index width = apart_ ? Index(std::count(alive.begin(), alive.end(), 1)) : kinds_.at(group.kind).most;
       if (!group.mask->masked() && width == Index(alive.size())) return;
       std::vector<Index> units;  // −1: zeros behind those of the part
@@ -116,6 +148,12 @@ class CutPlan {
           for (const Index u : units)
             for (Index i = 0; i < slice.width; ++i) side.from.push_back(u < 0 ? -1 : slice.at(u, group.units()) + i);
       });
+      for (const Share& share : group.shares) {
+        TensorCut& cut = all[share.tensor];
+        CutSide& side = share.axis == Axis::rows ? cut.rows : cut.columns;
+        side.whole = false, side.from = units;
+        if (share.axis == Axis::rows) cut.scale = std::sqrt(double(group.units()) / double(width));  // gains, see RmsNorm
+      }
     });
     return all;
   }
@@ -133,7 +171,10 @@ class CutPlan {
     return kept;
   }
   std::map<std::string, Kind> kinds_;
-  bool masked_ = false, apart_ = false;
+  std::vector<std::uint8_t> stays_;  // (layers) where these are units
+  std::vector<int> origin_;
+  std::string layer_path_;
+  bool apart_ = false;
 };
 
 }  // namespace espalier::inline v0

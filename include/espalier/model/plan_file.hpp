@@ -37,7 +37,9 @@ struct PlanFile {
     out += ",\n  \"groups\": [";
     for (std::size_t i = 0; i < plan.groups.size(); ++i) {
       const PlanGroup& g = plan.groups[i];
-      json::Value group = json::Value::object({{"kind", g.kind}, {"layer", g.layer}, {"full", g.full}, {"kept", g.kept}});
+      json::Value group = json::Value::object({{"kind", g.kind}});
+      if (g.layer >= 0) group.set("layer", g.layer);  // else it is the model's
+      group.set("full", g.full), group.set("kept", g.kept);
       json::Value scores = json::Value::array();
       for (const double s : g.scores) scores.push_back(std::isfinite(s) ? json::Value(s) : json::Value());
       if (!g.scores.empty()) group.set("scores", scores);
@@ -89,7 +91,8 @@ struct PlanFile {
   static PlanGroup group_of(const ConfigReader& in) {
     PlanGroup g;
     g.kind = in.text("kind");
-    g.layer = in.integer("layer", 0, Index{1} << 30);
+    g.layer = in.given("layer") ? in.integer("layer", 0, Index{1} << 30) : -1;
+    if (g.layer < 0 && g.kind != "layers" && g.kind != "hidden") in.wrong("layer is not there");
     g.full = in.integer("full", 1, Index{1} << 30);
     const json::Value* const kept = in.find("kept");
     if (kept == nullptr || !kept->is_array()) in.wrong("kept is not there, or not a list");

@@ -88,9 +88,53 @@ inline std::string shard_name(std::size_t i, std::size_t count) {
   return "model-" + digits(i + 1) + "-of-" + digits(count) + ".safetensors";
 }
 
+/// Layers, and channels of the residual stream, that have left or are masked.
+template <class Config>
+void shrink(Config& config, const CutPlan& cut) {
+  if (cut.has("layers")) config.layers = cut.width("layers");
+  if (cut.has("hidden") && cut.width("hidden") != config.hidden) {
+    if constexpr (requires { config.qk_norm; }) config.eps *= double(config.hidden) / double(cut.width("hidden"));  // see RmsNorm
+    config.hidden = cut.width("hidden");
+  }
+}
+
+/// Lists of config.json that have an entry for every layer.
+inline void cut_layer_lists(json::Value& object, const std::vector<Index>& layers) {
+  for (const char* key : {"layer_types", "no_rope_layers"}) {
+    const json::Value* const list = object.find(key);
+    if (layers.empty() || list == nullptr || !list->is_array() || list->size() <= layers.back()) continue;
+    json::Value left = json::Value::array();
+    for (const Index l : layers) left.push_back(list->at(l));
+    object.set(key, std::move(left));
+  }
+}
+
+/// One eps for all norms is what a configuration knows. Those on q and k keep theirs by what they are given:
+/// norm(c q; c² eps) = norm(q; eps).
+template <class Model, class Config>
+void scale_normed(Model& model, const Config& config, std::map<const void*, TensorCut>& cuts) {
+  if constexpr (requires { config.qk_norm; }) {
+    if (!config.qk_norm) return;
+    for (auto& block : model.blocks()) {
+      auto& attention = block.self_attn;
+      const double more = std::sqrt(config.eps / attention.q_norm.eps);
+      if (attention.q_norm.eps > 0 && more != 1) cuts[&attention.q_proj].scale = cuts[&attention.k_proj].scale = more;
+    }
+  }
+}
+
 /// The configuration of what is written in this layout.
 template <class Config>
 void narrow(Config& config, CutPlan& cut, Layout layout, const std::string& directory) {
+  shrink(config, cut);
+  if constexpr (requires { config.scaled_by_layer; }) {
+    const auto sources = cut.sources();
+    for (std::size_t l = 0; l < sources.size(); ++l)
+      if (config.scaled_by_layer && sources[l] != Index(l)) {
+        fail(Errc::unsupported, "{}: scores of layer {} are divided by {} (scale_attn_by_inverse_layer_idx), and as layer {} would be "
+             "divided by {}: the model cannot be written without the layers before it", directory, sources[l], sources[l] + 1, l, l + 1);
+      }
+  }
   if constexpr (requires { config.widths; }) {
     if (layout == Layout::compact) {
       if (cut.has("queries") && !cut.uneven("queries").empty()) {
@@ -98,9 +142,9 @@ void narrow(Config& config, CutPlan& cut, Layout layout, const std::string& dire
              "padded writes the same function with zeros; or let key-value heads stay even while pruning", directory, cut.differences());
       }
       std::vector<LayerWidths> widths;
-      for (Index l = 0; l < config.layers; ++l) {
+      for (const Index l : cut.written(config.layers)) {
         const LayerWidths was = config.layer(l);
-        const auto of = [&](const char* kind) { return cut.layers(kind)[std::size_t(l)]; };
+        const auto of = [&](const char* kind) { return cut.layers(kind)[widths.size()]; };
         widths.push_back(cut.has("queries") ? LayerWidths{of("queries"), was.groups, of("channels")}
                                             : LayerWidths{of("heads") * (was.heads / was.groups), of("heads"), of("channels")});
       }
@@ -158,6 +202,13 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
     });
   }
   CutPlan cut(model);
+  if constexpr (requires { model.config.qk_norm; }) {
+    bool fewer = cut.has("hidden");  // channels than there were
+    if (fewer) fewer = cut.width("hidden") < cut.full("hidden");
+    if (model.config.qk_norm && fewer && !options.merge) {
+      fail(Errc::unsupported, "{}: norms on q and k keep their eps by what q_proj and k_proj give them, adapters included: save with merge", directory);
+    }
+  }
   SaveReport report;
   report.directory = directory;
   using Config = typename Model::Config;
@@ -177,13 +228,16 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
   const Dtype stated = options.dtype ? *options.dtype : model.source.dtype_of(StoredModel<Config>::kEmbedding).value_or(native);
   const json::Value stock = stock_config(model.source.config);
   json::Value object = StoredModel<Config>::write(config, stock, stated);
+  detail::cut_layer_lists(object, cut.sources());
   report.model_type = object.text("model_type");
   if (const std::string was = stock.text("model_type", report.model_type); was != report.model_type) {
     report.notes.push_back(format("model_type {} instead of {}: {} heads do not divide hidden_size {}, which transformers 5 "
                                   "refuses for {}; the function is the same", report.model_type, was, config.heads, config.hidden, was));
   }
 
-  const TensorWriter<Model> writer(model, cut.cuts(model), options.merge, [&](const std::string& name) {
+  auto cuts = cut.cuts(model);
+  detail::scale_normed(model, config, cuts);
+  const TensorWriter<Model> writer(model, cut, std::move(cuts), options.merge, [&](const std::string& name) {
     return options.dtype ? *options.dtype : model.source.dtype_of(name).value_or(native);
   });
   std::string modeling;

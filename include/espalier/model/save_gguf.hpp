@@ -82,6 +82,7 @@ SaveReport save_gguf(Model& model, const std::string& path, const SaveGgufOption
     if (report.layout == Layout::compact) {
       detail::narrow(c, cut, Layout::compact, path);
     } else {  // the number of heads need not divide anything here: nothing but the width is filled up
+      detail::shrink(c, cut);
       const auto [heads, groups] = cut.heads(c);
       c.heads = heads, c.groups = groups, c.feed_forward = cut.width("channels");
       c.widths.clear();
@@ -102,12 +103,13 @@ SaveReport save_gguf(Model& model, const std::string& path, const SaveGgufOption
       return was == Dtype::f64 ? Dtype::f32 : was;
     };
     auto cuts = cut.cuts(model);
+    detail::scale_normed(model, c, cuts);
     if (architecture.interleaved) {
       for_each_projection(model, [&](const std::string& name, auto& p) {
         if (name.ends_with(".q_proj") || name.ends_with(".k_proj")) detail::interleave(cuts[&p].rows, p.out(), c.head_dim);
       });
     }
-    const TensorWriter<Model> writer(model, std::move(cuts), /*merge=*/true, stored);
+    const TensorWriter<Model> writer(model, cut, std::move(cuts), /*merge=*/true, stored);
 
     std::vector<TensorSpec> specs;
     std::vector<std::string> names;  // in the model; empty: rope_freqs

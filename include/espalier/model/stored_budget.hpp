@@ -18,6 +18,10 @@ Widths stored_widths(Model& model, Layout layout, bool alike) {
   for (const auto& [kind, units] : full) {
     auto& stored = widths[kind];
     stored.push_back(0);
+    if (kind == "layers" || kind == "hidden") {  // one of all
+      for (Index n = 1; n <= units; ++n) stored.push_back(n);
+      continue;
+    }
     for (Index n = 1; n <= units; ++n) {
       CutPlan cut = now;
       cut.widen(kind, n);
@@ -35,7 +39,7 @@ template <class Model>
 ByteBudget stored_bytes(Model& model, const ModelSource& source, std::optional<Dtype> dtype = {}) {
   ByteBudget budget;
   for_each_tensor(model, [&](const std::string& name, auto&) {
-    const Dtype stored = dtype ? *dtype : source.dtype_of(name).value_or(dtype_of<typename Model::W>);
+    const Dtype stored = dtype ? *dtype : source.dtype_of(detail::first_name(model, name)).value_or(dtype_of<typename Model::W>);
     budget.bytes[name] = double(bits_of(stored)) / 8;
   });
   return budget;

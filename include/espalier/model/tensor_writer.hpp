@@ -25,10 +25,10 @@ class TensorWriter {
   using Projection = typename Model::Projection;
   using Sink = TensorSink<io::OutputFile>;
 
-  /// cuts: by projection, what is written of it. dtype(name): how a tensor is to be stored. merge: adapters are added to
-  /// their weights.
+  /// cuts: by projection or tensor, what is written of it. dtype(name): how a tensor is to be stored, by its name in the
+  /// model's source. merge: adapters are added to their weights.
   template <class DtypeOfName>
-  TensorWriter(Model& model, std::map<const void*, TensorCut> cuts, bool merge, DtypeOfName&& dtype)
+  TensorWriter(Model& model, const CutPlan& plan, std::map<const void*, TensorCut> cuts, bool merge, DtypeOfName&& dtype)
       : device_(&model.device()), workspace_(&model.run.workspace), merge_(merge), cuts_(std::move(cuts)),
         masks_(output_masks(model)) {
     std::map<std::string, std::vector<Index>> folded;  // what files hold with more sides than two
@@ -39,9 +39,11 @@ class TensorWriter {
     for_each_projection(model, [&](const std::string& path, auto& p) {
       projections[path + ".weight"] = projections[path + ".bias"] = &p;
     });
-    for_each_tensor(model, [&](const std::string& name, auto& tensor) {
+    for_each_tensor(model, [&](const std::string& path, auto& tensor) {
       using T = std::remove_cvref_t<decltype(tensor)>;
-      const auto found = projections.find(name);
+      const std::string name = plan.name(path);
+      if (name.empty()) return;
+      const auto found = projections.find(path);
       Entry entry{&tensor, &TensorWriter::template emit<T>, found == projections.end() ? nullptr : found->second};
       const TensorCut* const cut = cut_of(entry);
       std::vector<Index> shape{cut == nullptr ? tensor.shape(0) : cut->rows.size(tensor.shape(0))};
@@ -49,7 +51,7 @@ class TensorWriter {
       if (flipped(entry, shape.size())) std::swap(shape[0], shape[1]);
       for (const Index extent : shape) require(extent > 0, "{} would be written empty; keep at least one unit of it", name);
       if (const auto more = folded.find(name); more != folded.end()) shape = more->second;
-      specs_.push_back({name, dtype(name), shape});
+      specs_.push_back({name, dtype(detail::first_name(model, path)), shape});
       entries_.emplace(name, entry);
     });
     for_each_trained(model, [&](const std::string& path, auto& map) {
@@ -80,7 +82,7 @@ class TensorWriter {
   template <class T>
   static constexpr int rank_of = std::extent_v<decltype(std::declval<T&>().view().shape)>;
   const TensorCut* cut_of(const Entry& entry) const {
-    const auto found = cuts_.find(entry.projection);
+    const auto found = cuts_.find(entry.projection == nullptr ? entry.tensor : entry.projection);
     return found == cuts_.end() ? nullptr : &found->second;
   }
 
@@ -93,7 +95,10 @@ class TensorWriter {
     device_->download(tensor.view().data, numbers.data(), tensor.size());
     const auto removed = rank_of<Stored> == 2 ? removed_from(entry, columns) : Removed{};
     TensorCut cut;
-    if (const TensorCut* found = cut_of(entry)) cut.rows = found->rows, cut.columns = rank_of<Stored> == 2 ? found->columns : CutSide{};
+    if (const TensorCut* found = cut_of(entry)) {
+      cut = *found;
+      if (rank_of<Stored> == 1) cut.columns = {};
+    }
     if constexpr (requires { entry.projection->adapter.a; }) {
       const auto* const p = entry.projection;
       if (merge_ && p != nullptr && p->adapter.active() && (rank_of<Stored> == 2 || p->adapter.kInput == Axis::rows)) {
@@ -105,9 +110,15 @@ class TensorWriter {
                        [&](Index first, Index n, A* out) {
                          merged(pass, term, numbers, first, n, out);
                          removed.become_zero(first, n, out);
+                         for (Index i = 0; i < n * columns; ++i) out[i] *= A(cut.scale);
                        });
       }
     }
+    if (cut.scale != 1)
+      return send<A>(entry, cut, rows, columns, info, sink, [&](Index first, Index n, A* out) {
+        for (Index i = 0; i < n * columns; ++i) out[i] = A(cut.scale) * widen<A>(numbers[std::size_t(first * columns + i)]);
+        removed.become_zero(first, n, out);
+      });
     send<T>(entry, cut, rows, columns, info, sink, [&](Index first, Index n, T* out) {
       std::copy_n(numbers.data() + first * columns, n * columns, out);
       removed.become_zero(first, n, out);
