@@ -13,6 +13,7 @@ struct RmsNorm {
   double eps;
   View<T, 2> y;        // (rows, width)
   View<A, 1> inverse;  // (rows)  1 / rms, kept for backward
+  Index over = 0;      // numbers that the mean is of, zeros that are not there among them; 0: width
 
   ESPALIER_FN Index width() const { return x.cols(); }
   template <class Team>
@@ -22,7 +23,7 @@ struct RmsNorm {
     T* const yi = y.row(i);
     const A* const g = gain.data;
     const A squares = team.sum(x.cols(), [&](Index j) { return A(xi[j]) * A(xi[j]); });
-    const A s = A(1) / sqrt(squares / A(double(x.cols())) + A(eps));
+    const A s = A(1) / sqrt(squares / A(double(over > 0 ? over : x.cols())) + A(eps));
     team.each(x.cols(), [&](Index j) { yi[j] = T(g[j] * (A(xi[j]) * s)); });
     team.once([&] { inverse(i) = s; });
   }
@@ -35,6 +36,7 @@ struct RmsNormBackward {
   View<const A, 1> gain, inverse;  // (width), (rows)
   View<const T, 2> dy;             // (rows, width)
   View<T, 2> dx;                   // (rows, width)
+  Index over = 0;                  // as in forward
 
   ESPALIER_FN Index width() const { return x.cols(); }
   template <class Team>
@@ -44,7 +46,7 @@ struct RmsNormBackward {
     const A* const g = gain.data;
     const A s = inverse(i);
     const A dot = team.sum(x.cols(), [&](Index j) { return g[j] * A(dyi[j]) * A(xi[j]); });
-    const A c = dot * s * s * s / A(double(x.cols()));
+    const A c = dot * s * s * s / A(double(over > 0 ? over : x.cols()));
     team.each(x.cols(), [&](Index j) { dxi[j] = T(A(dxi[j]) + (s * g[j] * A(dyi[j]) - c * A(xi[j]))); });
   }
 };

@@ -133,7 +133,8 @@ class CutPlan {
       const auto& alive = group.mask->alive();
       if (!group.inner.empty() || (group.layer >= 0 && !stays(group.layer))) return;
       const Index width = apart_ ? Index(std::count(alive.begin(), alive.end(), 1)) : kinds_.at(group.kind).most;
-      if (!group.mask->masked() && width == Index(alive.size())) return;
+      const bool made_up = group.kind == "hidden" && width != group.mask->full();  // what has left before has its say in norms
+      if (!group.mask->masked() && width == Index(alive.size()) && !made_up) return;
       std::vector<Index> units;  // −1: zeros behind those of the part
       for (Index part = 0; part < group.parts; ++part) {
         for (std::size_t u = 0; u < alive.size(); ++u)
@@ -152,7 +153,7 @@ class CutPlan {
         TensorCut& cut = all[share.tensor];
         CutSide& side = share.axis == Axis::rows ? cut.rows : cut.columns;
         side.whole = false, side.from = units;
-        if (share.axis == Axis::rows) cut.scale = std::sqrt(double(group.units()) / double(width));  // gains, see RmsNorm
+        if (share.axis == Axis::rows) cut.scale = std::sqrt(double(group.mask->full()) / double(width));  // gains, see RmsNorm
       }
     });
     return all;

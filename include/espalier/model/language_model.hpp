@@ -132,12 +132,12 @@ class LanguageModel {
     config.layers = Index(kept.size());
     activations_.assign(kept.size(), {});
   }
-  /// Channels of the residual stream have left: norms make up for them.
-  void hidden_was(Index before) {
+  /// Channels of the residual stream have left; norms go on as if they were there and zero.
+  void hidden_left() {
     if constexpr (kHidden) {
-      model.norm.make_up(device(), before);
-      for (Block& block : model.layers) block.norms([&](auto& norm) { norm.make_up(device(), before); });
-      config.hidden = model.table().shape(1), config.eps = model.norm.eps;
+      model.norm.over = units_.full();
+      for (Block& block : model.layers) block.norms([&](auto& norm) { norm.over = units_.full(); });
+      config.hidden = model.table().shape(1);
     }
   }
   /// What the model that this one began as calls a tensor: layers may have left since.

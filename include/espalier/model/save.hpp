@@ -92,8 +92,8 @@ inline std::string shard_name(std::size_t i, std::size_t count) {
 template <class Config>
 void shrink(Config& config, const CutPlan& cut) {
   if (cut.has("layers")) config.layers = cut.width("layers");
-  if (cut.has("hidden") && cut.width("hidden") != config.hidden) {
-    if constexpr (requires { config.qk_norm; }) config.eps *= double(config.hidden) / double(cut.width("hidden"));  // see RmsNorm
+  if (cut.has("hidden")) {
+    if constexpr (requires { config.qk_norm; }) config.eps *= double(cut.full("hidden")) / double(cut.width("hidden"));  // see RmsNorm
     config.hidden = cut.width("hidden");
   }
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <cmath>
 #include <espalier/core/visit.hpp>
 #include <espalier/core/workspace.hpp>
 #include <espalier/kernel/elementwise.hpp>
@@ -27,22 +26,14 @@ class RmsNorm {
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
     auto y = pass.matrix(x.rows(), x.cols());
     auto inverse = pass.template vector<A>(x.rows());
-    pass.device.for_each_row(x.rows(), kernel::RmsNorm<T, A>{x, weight.view(), eps, y, inverse});
+    pass.device.for_each_row(x.rows(), kernel::RmsNorm<T, A>{x, weight.view(), eps, y, inverse, over});
     act = {x, inverse};
     return y;
   }
   void backward(Pass<Device>& pass, View<const T, 2> dy, const Activations& act, View<T, 2> dx) const {
     if (!dx) return;
-    pass.device.for_each_row(dy.rows(), kernel::RmsNormBackward<T, A>{act.x, weight.view(), act.inverse, dy, dx});
+    pass.device.for_each_row(dy.rows(), kernel::RmsNormBackward<T, A>{act.x, weight.view(), act.inverse, dy, dx, over});
   }
-  /// Of `before` channels some have left that were zero: mean(x²) over those that are there is larger by before / width, so
-  /// that gain √(before / width) and eps before / width give what there was before.
-  void make_up(Device& device, Index before) {
-    const double more = double(before) / double(weight.size());
-    device.for_each(weight.size(), kernel::Scale<A>{weight.view().data, A(std::sqrt(more))});
-    eps *= more;
-  }
-
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
     f("weight", self.weight);
@@ -50,6 +41,9 @@ class RmsNorm {
 
   Tensor<Device, A, 1> weight;  // (width)  the gain
   double eps = 1e-6;
+  /// Channels that the mean is over, those that have left and were zero among them; 0: all are there. A file, which has one
+  /// width, says the same with gain √(over / width) and eps over / width.
+  Index over = 0;
 };
 
 }  // namespace espalier::inline v0

@@ -82,11 +82,11 @@ void compact(Model& model) {
     masks.push_back(group.mask);
     if constexpr (requires { model.keep_layers(units); })
       if (!group.inner.empty()) return model.keep_layers(units);
-    if constexpr (requires { model.hidden_was(Index{}); })
+    if constexpr (requires { model.hidden_left(); })
       if (group.layer < 0) {
         lists.emplace_back(device, units, group.units(), std::vector{group.slices.front()});
         model.residual([&](auto& tensor) { detail::keep_channels(device, tensor, lists.back()); });
-        model.hidden_was(group.units());
+        model.hidden_left();
       }
     group.for_each_side([&](auto& p, Axis axis, const auto& slices) {
       lists.emplace_back(device, units, group.units(), slices);
