@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
 #include <espalier/core/visit.hpp>
 
 #include "facts.hpp"
@@ -22,8 +23,23 @@ Facts facts_of(Model& model) {
     for (std::size_t u = 0; u < mask.alive().size(); ++u)
       if (mask.alive()[u] != 0) units.kept.push_back(mask.origin()[u]);
     f.groups.push_back({g.kind, g.layer, mask.full(), Index(units.kept.size()), g.cost()});
+    const auto picture = [&](const std::string& kind, const KeptUnits& kept) {
+      (kind == "heads" || kind == "queries" ? f.pictured.back().heads : f.pictured.back().channels) = kept;
+    };
+    if (!g.inner.empty()) {  // of a layer all is there, or nothing
+      for (Index l = 0; l < mask.full(); ++l) {
+        f.pictured.push_back({l, {}, {}});
+        g.each_inner([&](const auto& inner) {
+          KeptUnits all{inner.units(), {}};
+          if (std::binary_search(units.kept.begin(), units.kept.end(), int(l)))
+            for (Index u = 0; u < inner.units(); ++u) all.kept.push_back(int(u));
+          picture(inner.kind, all);
+        });
+      }
+      return;
+    }
     if (f.pictured.empty() || f.pictured.back().layer != g.layer) f.pictured.push_back({g.layer, {}, {}});
-    (g.kind == "heads" ? f.pictured.back().heads : f.pictured.back().channels) = units;
+    picture(g.kind, units);
   });
   return f;
 }

@@ -19,6 +19,7 @@ std::vector<bool> flags_of(const KeptUnits& units) {
 }
 
 std::string cells(const KeptUnits& units) {
+  if (units.full == 0) return "<span></span>";
   const Index columns = std::min<Index>(units.full, kColumns),
               rows = (units.full + columns - 1) / std::max<Index>(1, columns);
   std::string out = "<svg class=\"heads\" width=\"" + std::to_string(columns * (kCell + kGap) - kGap) + "\" height=\"" +
@@ -60,6 +61,7 @@ std::string strip(const KeptUnits& units) {
 }
 
 std::string count(const KeptUnits& units) {
+  if (units.full == 0) return "<span></span>";
   return "<span class=\"count\">" + with_commas(Index(units.kept.size())) + "<i> / " + with_commas(units.full) +
          "</i></span>";
 }
@@ -71,10 +73,10 @@ std::string keep_picture(const std::vector<LayerUnits>& layers) {
   for (const LayerUnits& l : layers) most = std::max(most, std::min<Index>(l.heads.full, kColumns));
   std::string out =
       "<div class=\"keep\" style=\"--heads:" + std::to_string(std::max<Index>(90, most * (kCell + kGap) - kGap)) +
-      "px\">\n<div class=\"row head\"><span></span><span>head groups</span><span></span><span>feed-forward "
+      "px\">\n<div class=\"row head\"><span></span><span>heads</span><span></span><span>"
       "channels</span><span></span></div>\n";
   for (const LayerUnits& l : layers) {
-    out += "<div class=\"row\"><span class=\"layer\">layer " + std::to_string(l.layer) + "</span>" + cells(l.heads) +
+    out += "<div class=\"row\"><span class=\"layer\">" + (l.layer < 0 ? std::string("all layers") : "layer " + std::to_string(l.layer)) + "</span>" + cells(l.heads) +
            count(l.heads) + strip(l.channels) + count(l.channels) + "</div>\n";
   }
   return out + "</div>\n<div class=\"legend\"><i class=\"kept\"></i>kept<i class=\"gone\"></i>removed</div>\n";

@@ -47,7 +47,7 @@ std::vector<Option> make_options() {
       {"init", &S::init, kLearn, adapter, "NAME",
        "how A starts; B starts at zero", {"peft", "gaussian"}, {"--init_lora_weights", "--init-lora-weights"}},
 
-      {"sparsity", &S::sparsity, kPlan, pruning, "X", "share of the heads and channels that leave", {},
+      {"sparsity", &S::sparsity, kPlan, pruning, "X", "share of what may leave that does, e.g. of heads and channels", {},
        {"-s", "--ratio"}},
       {"sparsity-of", &S::sparsity_of, kPlan, pruning, "NAME",
        "--sparsity is a share of the prunable parameters, or of all", {"prunable", "all"}, {"--sparsity_of"}},
@@ -65,7 +65,8 @@ std::vector<Option> make_options() {
        "importance: LoRA-guided, exact Taylor, signed Taylor, movement, |W| |x|, optimal brain surgeon, SparseGPT, |W|, chance",
        {"lora", "full", "signed", "movement", "wanda", "obs", "sparsegpt", "magnitude", "random"}, {"--prune_metric", "--prune-metric"}},
       {"granularity", &S::granularity, Verb::prune | Verb::plan | Verb::compare, pruning, "NAME",
-       "what leaves together: groups (heads and channels), or single weights: unstructured, 2:4, 4:8, rows, columns, 4x4 ..."},
+       "what leaves together: groups (heads and channels), queries, queries-free (query heads and channels), layers, hidden; or single "
+       "weights: unstructured, 2:4, 4:8, rows, columns, 4x4 ..."},
       {"within", &S::within, Verb::prune | Verb::plan | Verb::compare, pruning, "NAME",
        "single weights are compared within a row, a projection, or the model; auto: projection, for wanda row",
        {"auto", "row", "projection", "model"}},
@@ -96,9 +97,9 @@ std::vector<Option> make_options() {
        "when masked units leave memory: at once (live), so that steps get cheaper, or when the run has ended; auto: live "
        "where that chooses the same units",
        {"auto", "live", "end"}},
-      {"round-to", &S::round_to, kPlan | Verb::compare, pruning, "N", "kept channels come in multiples of N", {}, {"--round_to"}},
+      {"round-to", &S::round_to, kPlan | Verb::compare, pruning, "N", "kept channels come in multiples of N, also those of --granularity hidden", {}, {"--round_to"}},
       {"min-heads", &S::min_heads, kPlan | Verb::compare, pruning, "N",
-       "head groups (key-value heads with their queries) that stay in every layer", {}, {"--min_heads"}},
+       "head groups (key-value heads with their queries; or query heads) that stay in every layer", {}, {"--min_heads"}},
       {"min-channels", &S::min_channels, kPlan | Verb::compare, pruning, "N", "channels that stay in every layer", {}, {"--min_channels"}},
       {"layer-floor", &S::layer_floor, kPlan | Verb::compare, pruning, "X",
        "share of the units that stays in every layer", {}, {"--layer_floor"}},

@@ -8,6 +8,7 @@
 #include <initializer_list>
 
 #include "gpu.hpp"
+#include "granularity.hpp"
 #include "nearest.hpp"
 #include "requests.hpp"
 #include "trouble.hpp"
@@ -95,7 +96,7 @@ std::string joined(const std::vector<std::string>& parts, const char* between) {
 std::vector<std::string> criteria_of(const Settings& s) {
   if (!s.criteria.empty()) return s.criteria;
   std::vector<std::string> all = find_option("criterion")->choices;
-  std::erase(all, s.granularity == "groups" ? "sparsegpt" : "signed");
+  std::erase(all, find_unit_word(s.granularity) ? "sparsegpt" : "signed");
   return all;
 }
 
@@ -192,10 +193,19 @@ void check_granularity(const Request& request) {
     const auto at = request.origin.find(option);
     return at != request.origin.end() && at->second > Origin::run;
   };
-  if (s.granularity == "groups") {
-    must(s.criterion != "sparsegpt", "--criterion sparsegpt chooses single weights, not heads and channels",
+  if (const UnitWord* const units = find_unit_word(s.granularity)) {
+    const std::string what(units->what);
+    must(s.criterion != "sparsegpt", "--criterion sparsegpt chooses single weights, not " + what,
          "give it a --granularity: unstructured, or n:m such as 2:4");
-    must(!said("within"), "--within compares single weights; heads and channels are compared by --ranking");
+    must(!said("within"), "--within compares single weights; " + what + " are compared by --ranking");
+    must(!s.official || s.granularity == "groups", "--official prunes heads and channels, not " + what, "leave one of them away");
+    must(!s.update_weights || s.granularity != "layers", "no weight that stays can make up for a whole layer", "leave --update-weights away");
+    const bool whole = s.granularity == "layers" || s.granularity == "hidden";
+    for (const char* option : {"min-heads", "min-channels", "ranking"})
+      must(!whole || !said(option), format("--{} says nothing to {}", option, what),
+           std::string(option) == "ranking" ? "there is one set of them" : "--layer-floor is the share of them that stays");
+    must(s.granularity != "layers" || !said("round-to"), "--round-to says nothing to layers");
+    must(s.granularity != "hidden" || !said("exclude-layers"), what + " run through all layers: --exclude-layers can spare none");
     return;
   }
   const auto pattern = weight_pattern(s);

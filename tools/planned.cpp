@@ -26,7 +26,10 @@ Layout layout_called(const std::string& name) {
     if (name == name_of(l)) return l;
   return Layout::automatic;
 }
-bool alike(const PrunerOptions& o) { return o.uniform || (o.ranking == Ranking::local && o.exclude.empty() && !o.official); }
+bool alike(const PrunerOptions& o) {
+  if (o.granularity == Granularity::layers || o.granularity == Granularity::hidden) return true;
+  return o.even && (o.uniform || (o.ranking == Ranking::local && o.exclude.empty() && !o.official));
+}
 
 }  // namespace
 
@@ -36,6 +39,7 @@ Target target_of(const TargetRequest& t, const typename Family::Config& config, 
   if (!t.given()) return target;
   Device device;
   Shapes<Family> shapes(device, config);
+  espalier::detail::prune_by(shapes, o.granularity);
   // Layers of different width are filled up in the file: what is computed is counted then, except where the file is meant.
   if (alike(o) || t.bytes > 0 || t.seconds > 0) target.widths = stored_widths(shapes, layout_called(t.layout), alike(o));
   target.left = t.parameters + t.macs + t.bytes;

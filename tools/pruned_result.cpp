@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "pruned_result.hpp"
 
+#include "granularity.hpp"
 #include "numbers.hpp"
 
 namespace espalier::tool {
@@ -43,13 +44,14 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
   const double share = fitted.pruned ? fitted.pruned->reached : 0;
   out.report = run.report((request.verb == Verb::demo ? std::string("The demo transformer") : io::base_name(s.model)) +
                           ", pruned");
+  const UnitWord* const units = find_unit_word(s.granularity);
   out.report.summary = format(
-      "Fine-tuned with adapters of rank {} for {} steps on {}, while {} % of the parameters in its heads and channels "
-      "were "
-      "removed in the same run.",
-      s.rank, fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1));
-  if (s.granularity != "groups")
-    out.report.summary = format(
+      "Fine-tuned with adapters of rank {} for {} steps on {}, while {} % of the parameters in its {} were removed in the same run.",
+      s.rank, fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1),
+      std::string(units != nullptr ? units->what : "weights"));
+  if (units == nullptr)
+    const UnitWord* const units = find_unit_word(s.granularity);
+  out.report.summary = format(
         "Fine-tuned with adapters of rank {} for {} steps on {}, while {} % of the weights in its blocks became zero in the same "
         "run, by the pattern {}. Zeros are stored: the file is as large as before.",
         s.rank, fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1), s.granularity);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "granularity.hpp"
 #include "options_table.hpp"
 #include "run_record.hpp"
 #include "trouble.hpp"
@@ -35,26 +36,29 @@ PrunerOptions pruner_options(const Settings& s) {
     o.exclude.push_back(layer);
   }
   o.uniform = s.layout == "uniform";
+  if (const UnitWord* const units = find_unit_word(s.granularity)) o.granularity = units->granularity, o.even = units->even;
   return o;
 }
 
 bool compacts_live(const Settings& s) {
-  const bool same_run = s.revival == "none" && !s.official;
+  const bool remembers = s.granularity == "layers" && (s.criterion == "wanda" || s.criterion == "obs");
+  const bool same_run = s.revival == "none" && !s.official && !remembers;
   if (s.compact == "live" && !same_run) {
     throw Trouble{Errc::usage,
-                  s.official ? "--official scores masked units too, so that none can leave during the run"
+                  remembers    ? "--criterion " + s.criterion + " remembers the inputs of every layer, so that none can leave during the run"
+                  : s.official ? "--official scores masked units too, so that none can leave during the run"
                              : "--revival " + s.revival + " lets masked units come back, so that none can leave during the run",
                   "--compact live", "use --compact end, or auto"};
   }
-  if (s.compact == "live" && s.granularity != "groups") {
+  if (s.compact == "live" && !find_unit_word(s.granularity)) {
     throw Trouble{Errc::usage, "--granularity " + s.granularity + " makes single weights zero, and nothing leaves memory",
                   "--compact live", "leave it away"};
   }
-  return same_run && s.granularity == "groups" && s.compact != "end";
+  return same_run && find_unit_word(s.granularity) && s.compact != "end";
 }
 
 std::optional<WeightPattern> weight_pattern(const Settings& s) {
-  if (s.granularity == "groups") return std::nullopt;
+  if (find_unit_word(s.granularity)) return std::nullopt;
   const Within within = s.within == "row"          ? Within::row
                         : s.within == "model"      ? Within::model
                         : s.within == "projection" ? Within::projection
@@ -63,7 +67,7 @@ std::optional<WeightPattern> weight_pattern(const Settings& s) {
   try {
     return WeightPattern::called(s.granularity, within);
   } catch (const Error& error) {
-    throw Trouble{Errc::usage, error.what(), "--granularity", "groups are heads and channels; 2:4 keeps 2 of every 4 weights"};
+    throw Trouble{Errc::usage, error.what(), "--granularity", "groups, queries, queries-free, layers and hidden leave for good; 2:4 keeps 2 of every 4 weights"};
   }
 }
 

@@ -43,6 +43,10 @@ COMMANDS = {
                       "--sparsity", "0.5", "--layout", "{layout}", "--round-to", "1", "--steps", "8",
                       "--prune-every", "2", "--lr", "0.01",
                       "--rank", "4", "--batch", "2", "--seq-len", "16", "--seed", "7", "--threads", "1", "--runs", "1"],
+    "prune-by": ["prune", "{model}", "--data", "{data}", "--out", "{out}", "--criterion", "magnitude",
+                 "--granularity", "{granularity}", "--sparsity", "{sparsity}", "--layout", "{layout}", "--steps", "4",
+                 "--prune-every", "1", "--lr", "1e-30", "--batch", "2", "--seq-len", "16", "--seed", "7",
+                 "--threads", "1", "--runs", "1"],
     "merge": ["merge", "{model}", "--adapter", "{adapter}", "--out", "{out}"],
     "train": ["train", "{model}", "--data", "{data}", "--out", "{out}", "--steps", "4", "--rank", "4", "--alpha", "8",
               "--targets", "{targets}", "--batch", "2", "--seq-len", "16", "--lr", "0.01", "--seed", "7",
@@ -296,6 +300,75 @@ def check_model(bench, name, data, seed):
     bench.check(f"{name}: prune and fine-tune, eval", trained)
 
 
+def silence(module, rows=slice(None)):
+    """What a module writes there becomes zero."""
+    module.weight[rows] = 0
+    if module.bias is not None:
+        module.bias[rows] = 0
+
+
+def without_layers(source, pruned):
+    """Layers of `source` that `pruned` no longer has add nothing any more."""
+    kept = []
+    with torch.no_grad():
+        for layer in pruned.model.layers:
+            same = [i for i, other in enumerate(source.model.layers)
+                    if torch.equal(layer.mlp.gate_proj.weight, other.mlp.gate_proj.weight)]
+            if len(same) != 1:
+                raise Failure(f"a layer of the pruned file is {len(same)} times in the source")
+            kept += same
+        for i, layer in enumerate(source.model.layers):
+            if i not in kept:
+                silence(layer.self_attn.o_proj), silence(layer.mlp.down_proj)
+    if kept != sorted(kept) or not 0 < len(kept) < len(source.model.layers):
+        raise Failure(f"kept the layers {kept}")
+
+
+def without_hidden(source, pruned):
+    """Channels of the residual stream that `pruned` no longer has are written by nobody any more."""
+    before, after = (m.model.embed_tokens.weight.detach().numpy().T for m in (source, pruned))
+    kept = rows_in(before, after, 1)
+    gone = np.setdiff1d(np.arange(before.shape[0]), kept)
+    if kept != sorted(kept) or len(gone) == 0:
+        raise Failure(f"kept the channels {kept}")
+    with torch.no_grad():
+        source.model.embed_tokens.weight[:, gone] = 0
+        for layer in source.model.layers:
+            silence(layer.self_attn.o_proj, gone), silence(layer.mlp.down_proj, gone)
+
+
+def check_granularity(bench, name, data, seed):
+    source, out = bench.folder / name / "source", bench.folder / name / "out"
+    ids = torch.randint(0, SMALL["vocab_size"], (2, 24), generator=torch.Generator().manual_seed(seed))
+    tolerance = BF16_TOLERANCE if MODELS[name][2].get("dtype") == torch.bfloat16 else TOLERANCE
+
+    def prune(granularity, layout, sparsity, cut):
+        make_model(name, source, seed)
+        bench.run("prune-by", model=source, data=data, out=out, granularity=granularity, layout=layout, sparsity=sparsity)
+        survived(source, out)
+        config = json.loads((out / "config.json").read_text())
+        if config["model_type"] not in transformers.CONFIG_MAPPING or "head_dim" not in config:
+            raise Failure("config.json is none of a stock class with its head_dim")
+        pruned, masked = load(out), load(source)
+        dense = logits(masked, ids)
+        cut(masked, pruned)
+        now, expected = logits(pruned, ids), logits(masked, ids)
+        if difference(now, dense) < 1e-3:
+            raise Failure("the pruned model computes what the dense one does")
+        fewer, all_of_them = (sum(n.numel() for n in m.parameters()) for m in (pruned, masked))
+        if fewer >= all_of_them:
+            raise Failure("the pruned model is not smaller")
+        if granularity.startswith("queries") and pruned.config.num_key_value_heads != masked.config.num_key_value_heads:
+            raise Failure("key-value heads have left")
+        return difference(now, expected), tolerance
+
+    if MODELS[name][1].get("num_key_value_heads") != 4:
+        bench.check(f"{name}: queries, uniform", lambda: prune("queries", "uniform", "0.5", mask_like))
+        bench.check(f"{name}: queries-free, padded", lambda: prune("queries-free", "padded", "0.4", mask_like))
+    bench.check(f"{name}: layers, uniform", lambda: prune("layers", "uniform", "0.5", without_layers))
+    bench.check(f"{name}: hidden, uniform", lambda: prune("hidden", "uniform", "0.25", without_hidden))
+
+
 def check_gpt2(bench, data, seed):
     source, out = bench.folder / "gpt2" / "source", bench.folder / "gpt2" / "out"
     config = transformers.GPT2Config(vocab_size=SMALL["vocab_size"], n_embd=32, n_layer=3, n_head=4, n_positions=64,
@@ -388,6 +461,9 @@ def main():
         bench = Bench(arguments.tool.resolve(), folder, arguments.only)
         for i, name in enumerate(MODELS):
             check_model(bench, name, data, 100 * arguments.seed + i)
+        for i, name in enumerate(("llama-mha", "llama-gqa", "llama-mqa", "llama-bias", "llama-tied", "llama-head-dim",
+                                  "llama-bf16", "llama-llama3", "mistral", "qwen2", "qwen3")):
+            check_granularity(bench, name, data, 100 * arguments.seed + 60 + i)
         check_gpt2(bench, data, 100 * arguments.seed + 40)
         for i, name in enumerate(("llama-gqa", "qwen2", "llama-bf16")):
             check_adapters(bench, name, data, 100 * arguments.seed + 50 + i)

@@ -7,6 +7,7 @@
 #include <espalier/model/stored_budget.hpp>
 
 #include "../count_facts.hpp"
+#include "../granularity.hpp"
 #include "../numbers.hpp"
 #include "../planned.hpp"
 #include "../requests.hpp"
@@ -44,13 +45,14 @@ std::string numbers_text(const std::vector<int>& kept) {
 template <class Family>
 int plan_for(const Request& request, const Console& console) {
   const Settings& s = request.settings;
-  if (s.granularity != "groups") return plan_weights(request, console);
+  if (!find_unit_word(s.granularity)) return plan_weights(request, console);
   const ModelFiles<typename Family::Config> files(s.model);
   PrunerOptions options = pruner_options(s);
   const TargetRequest target = target_request(s);
   options.target = target_of<Family>(target, files.config, files.source, options);
   Meta<float> device;
   LanguageModel<Meta<float>, Frozen, Family> whole(device, files.config);
+  espalier::detail::prune_by(whole, options.granularity);
   const Facts dense = facts_of(whole);
   const double dense_bytes = double(stored_bytes(whole, files.source, target.dtype).count(whole));
   std::optional<LatencyFit> latency;
@@ -71,7 +73,10 @@ int plan_for(const Request& request, const Console& console) {
 
   Table groups;
   groups.head = {"groups", "layers", "units", "parameters each", "in all"};
-  for (const char* kind : {"heads", "channels"}) {
+  std::vector<std::string> kinds;
+  for (const GroupFacts& g : dense.groups)
+    if (std::find(kinds.begin(), kinds.end(), g.kind) == kinds.end()) kinds.push_back(g.kind);
+  for (const std::string& kind : kinds) {
     Index layers = 0, units = 0, cost = 0, all = 0;
     for (const GroupFacts& g : dense.groups)
       if (g.kind == kind) ++layers, units = g.alive, cost = g.cost, all += g.alive * g.cost;
@@ -81,7 +86,9 @@ int plan_for(const Request& request, const Console& console) {
   text += groups.text();
 
   Table table;
-  table.head = {"sparsity", "parameters", "change", "MACs/token", "change", "file", "change", "head groups", "channels", "reached"};
+  table.head = {"sparsity", "parameters", "change", "MACs/token", "change", "file", "change"};
+  for (const std::string& kind : kinds) table.head.push_back(kind == "heads" ? "head groups" : kind);
+  table.head.push_back("reached");
   json::Value rows = json::Value::array();
   std::vector<double> shares{0.1, 0.25, 0.5, 0.75};
   if (!target.given() && std::find(shares.begin(), shares.end(), s.sparsity) == shares.end()) shares.push_back(s.sparsity);
@@ -93,15 +100,17 @@ int plan_for(const Request& request, const Console& console) {
     try {
       o = share == s.sparsity || shares.size() == 1 ? asked : outcome(share);
     } catch (const Error&) {  // what was asked for is reachable; of the others, only those that are
-      table.rows.push_back({printed("%.3g", share), "out of reach", "", "", "", "", "", "", "", ""});
+      table.rows.push_back({printed("%.3g", share), "out of reach"});
+      table.rows.back().resize(table.head.size());
       continue;
     }
     const std::string name = latency ? milliseconds(target.seconds) : target.given() ? brief(o.report.target) : printed("%.3g", share);
     table.rows.push_back(
         {name, with_commas(o.facts.parameters), change_text(double(dense.parameters), double(o.facts.parameters)),
          brief(double(o.facts.macs)), change_text(double(dense.macs), double(o.facts.macs)), bytes_text(o.file_bytes),
-         change_text(dense_bytes, o.file_bytes), kept_text(o.facts, "heads"), kept_text(o.facts, "channels"),
-         fixed(100 * o.report.reached, 2) + "%"});
+         change_text(dense_bytes, o.file_bytes)});
+    for (const std::string& kind : kinds) table.rows.back().push_back(kept_text(o.facts, kind));
+    table.rows.back().push_back(fixed(100 * o.report.reached, 2) + "%");
     rows.push_back(
         json::Value::object({{"asked", target.given() ? json::Value(o.report.target) : json::Value(share)},
                              {"budget", target_json(o.report, o.report.left)},
@@ -129,7 +138,7 @@ int plan_for(const Request& request, const Console& console) {
     units.head = {"layer", "kind", "kept", "of", "units"};
     json::Value all = json::Value::array();
     for (const PlanGroup& g : chosen.groups) {
-      units.rows.push_back({std::to_string(g.layer), g.kind, std::to_string(g.kept.size()), std::to_string(g.full),
+      units.rows.push_back({g.layer < 0 ? "all" : std::to_string(g.layer), g.kind, std::to_string(g.kept.size()), std::to_string(g.full),
                             numbers_text(g.kept)});
       all.push_back(json::Value::object({{"kind", g.kind}, {"layer", g.layer}, {"full", g.full}, {"kept", g.kept}}));
     }
