@@ -50,8 +50,7 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
       s.rank, fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1),
       std::string(units != nullptr ? units->what : "weights"));
   if (units == nullptr)
-    const UnitWord* const units = find_unit_word(s.granularity);
-  out.report.summary = format(
+    out.report.summary = format(
         "Fine-tuned with adapters of rank {} for {} steps on {}, while {} % of the weights in its blocks became zero in the same "
         "run, by the pattern {}. Zeros are stored: the file is as large as before.",
         s.rank, fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1), s.granularity);

@@ -387,7 +387,23 @@ def check_gpt2(bench, data, seed):
             raise Failure("the layers do not differ")
         return perplexity(bench, out, data)
 
+    def layers():
+        bench.run("prune-by", model=source, data=data, out=out, granularity="layers", layout="uniform", sparsity="0.34")
+        survived(source, out)
+        pruned, masked = load(out), load(source)
+        ids = torch.randint(0, SMALL["vocab_size"], (2, 24), generator=torch.Generator().manual_seed(seed))
+        kept = [[i for i, other in enumerate(masked.transformer.h) if torch.equal(block.mlp.c_fc.weight, other.mlp.c_fc.weight)]
+                for block in pruned.transformer.h]
+        if len(kept) != 2 or any(len(k) != 1 for k in kept):
+            raise Failure(f"kept the layers {kept}")
+        with torch.no_grad():
+            for i, block in enumerate(masked.transformer.h):
+                if [i] not in kept:
+                    silence(block.attn.c_proj), silence(block.mlp.c_proj)
+        return difference(logits(pruned, ids), logits(masked, ids)), TOLERANCE
+
     bench.check("gpt2: prune to compact, eval", compact)
+    bench.check("gpt2: layers, uniform", layers)
 
 
 def check_adapters(bench, name, data, seed):

@@ -56,6 +56,21 @@ TEST_CASE("prune by each granularity: what leaves is what the plan says, the fil
   }
 }
 
+TEST_CASE("bytes of layers and of hidden channels are those of their files, each tensor in its own number format") {
+  const auto dense = run({"plan", checkpoint(), "--json"}).json();
+  for (const std::string name : {"layers", "hidden", "queries"})
+    for (const char* dtype : {"fp32", "bf16"}) {
+      CAPTURE(name);
+      const double bytes = dense.at("file_bytes").get<double>() * (std::string(dtype) == "bf16" ? 0.5 : 1) * 0.7;
+      const Result r = run({"plan", checkpoint(), "--json", "--granularity", name, "--dtype", dtype, "--target-bytes", std::to_string(std::int64_t(bytes))});
+      CAPTURE(r.err);
+      REQUIRE(r.code == 0);
+      const auto o = r.json().at("outcomes").at(0);
+      CHECK(o.at("budget").at("left") == o.at("file_bytes"));
+      CHECK(std::abs(o.at("file_bytes").get<double>() - std::floor(bytes)) <= o.at("budget").at("step").get<double>());
+    }
+}
+
 TEST_CASE("what says nothing to a granularity, or cannot be, is refused with its reason") {
   const auto refused = [&](std::vector<std::string> options, const char* why, const char* model = "llama-gqa") {
     const Scratch scratch;

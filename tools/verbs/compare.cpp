@@ -7,6 +7,7 @@
 #include "../comparison_table.hpp"
 #include "../data.hpp"
 #include "../fit_run.hpp"
+#include "../granularity.hpp"
 #include "../interrupt.hpp"
 #include "../numbers.hpp"
 #include "../options_table.hpp"
@@ -148,7 +149,7 @@ int compare(const Request& request, const Console& console) {
       format("Held-out text: {} tokens, SHA-256 {}.", with_commas(val.size()), val.tokens().hash()),
       latency_protocol(s) + " Speed: latency of the dense model over that of the compacted one.",
       format("Mean of {} seeds ± half of the 95 % confidence interval (Student's t). A seed decides adapters, batches and dropout.", s.seeds),
-      "What leaves: " + (s.granularity == "groups" ? std::string("heads and channels, for good.")
+      "What leaves: " + (find_unit_word(s.granularity) ? std::string(find_unit_word(s.granularity)->what) + ", for good."
                                                    : "single weights (" + s.granularity + "), which become zeros of the same files."),
       format("Every arm is trained for {} steps; pruning begins after {}, which the arms of a seed share.", trials.steps(),
              trials.shared_steps())};
