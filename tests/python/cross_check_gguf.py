@@ -335,8 +335,8 @@ def check_model(bench, folder, name, data, seed):
              "--layout", "compact", "--sparsity", "0.4", "--steps", "4", "--prune-every", "1", "--lr", "1e-30",
              "--batch", "2", "--seq-len", "16", "--seed", "7", "--threads", "1", "--runs", "1")
 
-    def narrow():
-        prune()
+    def narrow(*more):
+        prune(*more)
         tool(bench, "export", small, "-o", flat, "--layout", "uniform")
         read_back(written(padded, small), flat, kind)
         return choices(padded, flat)
@@ -363,6 +363,9 @@ def check_model(bench, folder, name, data, seed):
     if name != "qwen3":
         bench.check(f"{name}: pruned, layers differ", apart)
     bench.check(f"{name}: pruned, padded", filled)
+    for granularity in ("queries", "layers", "hidden"):
+        if granularity != "queries" or MODELS[name][1].get("num_key_value_heads") != 4:
+            bench.check(f"{name}: pruned by {granularity}", lambda: narrow("--granularity", granularity))
 
 
 def main():
