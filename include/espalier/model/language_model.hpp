@@ -5,13 +5,12 @@
 #include <espalier/core/target.hpp>
 #include <espalier/core/visit.hpp>
 #include <espalier/kernel/elementwise.hpp>
+#include <espalier/model/layer_widths.hpp>
 #include <espalier/model/source.hpp>
-#include <espalier/nn/group.hpp>
+#include <espalier/model/stem_units.hpp>
 #include <espalier/nn/language_head.hpp>
 #include <espalier/nn/linear.hpp>
-#include <set>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -66,94 +65,39 @@ class LanguageModel {
     return out;
   }
 
-  Granularity granularity() const { return granularity_; }
+  Granularity granularity() const { return units_.granularity(); }
   /// What shall leave together from now on. Units that have left are known by another's numbers, so that a model which has
   /// lost some goes on as it began.
-  void prune_by(Granularity granularity) {
-    if (granularity == granularity_) return;
-    groups([&](auto&& group) {
-      require(!group.mask->masked() && group.units() == group.mask->full(),
-              "granularity {}: {} have left already by granularity {}; save the model and load it again to go on by another one",
-              name_of(granularity), group.name(), name_of(granularity_));
-    });
-    if (granularity == Granularity::layers) require_alike();
-    if (granularity == Granularity::hidden) require_hidden();
-    for (Block& block : model.layers) block.prune_by(device(), granularity);
-    granularity_ = granularity;
-    units_ = whole() ? UnitMask<Device>(device(), by_layer() ? config.layers : config.hidden) : UnitMask<Device>();
-  }
-  /// What leaves the network together.
+  void prune_by(Granularity granularity) { units_.prune_by(device(), model, lm_head, granularity); }
+  /// What leaves the network together; and heads and channels, block by block, whatever does.
   template <class F>
   void groups(F&& f) {
-    if (!whole()) return inner_groups(f);
-    Group<Device, Projection> group{granularity_ == Granularity::layers ? "layers" : "hidden", -1, &units_, {}};
-    if (by_layer()) {
-      std::set<const void*> owned;  // by heads and channels
-      inner_groups([&](auto&& inner) {
-        for (const auto& s : inner.slices) {
-          owned.insert(&s.projection->weight);
-          if (s.axis == Axis::rows) owned.insert(&s.projection->bias);
-        }
-        group.inner.push_back(inner);
-      });
-      for_each_tensor(model.layers.front(), [&](const std::string&, auto& tensor) {
-        if (owned.count(&tensor) == 0) group.shares.push_back({&tensor, Axis::rows, tensor.size()});
-      });
-    } else if constexpr (kHidden) {
-      for (Block& block : model.layers)
-        for (const auto& slices : {block.self_attn.residual(), block.mlp.residual()})
-          group.slices.insert(group.slices.end(), slices.begin(), slices.end());
-      residual([&](auto& tensor) {
-        if constexpr (std::extent_v<decltype(tensor.view().shape)> == 2)
-          group.shares.push_back({&tensor, Axis::columns, tensor.shape(0)});
-        else
-          group.shares.push_back({&tensor, Axis::rows, 1});
-      });
-    }
-    f(group);
+    units_.groups(model, lm_head, f);
   }
-  /// f(tensor) for what is as wide as the residual stream and no projection's.
-  template <class F>
-  void residual(F&& f) {
-    if constexpr (kHidden) model.residual(f);
-    if (!lm_head.empty()) f(lm_head);
-  }
-  /// Some layers have left; these stay, by their numbers.
-  void keep_layers(const std::vector<int>& kept) {
-    std::vector<Block> stay;
-    stay.reserve(kept.size());
-    auto widths = std::move(config.widths);
-    config.widths.clear();
-    for (const int l : kept) {
-      stay.push_back(std::move(model.layers[std::size_t(l)]));
-      if (!widths.empty()) config.widths.push_back(widths[std::size_t(l)]);
-    }
-    model.layers = std::move(stay);
-    config.layers = Index(kept.size());
-    activations_.assign(kept.size(), {});
-  }
-  /// Channels of the residual stream have left; norms go on as if they were there and zero.
-  void hidden_left() {
-    if constexpr (kHidden) {
-      model.norm.over = units_.full();
-      for (Block& block : model.layers) block.norms([&](auto& norm) { norm.over = units_.full(); });
-      config.hidden = model.table().shape(1);
-    }
-  }
-  /// What the model that this one began as calls a tensor: layers may have left since.
-  std::string first_name(const std::string& path) const {
-    const std::string before = layer_path();
-    if (!by_layer() || !path.starts_with(before)) return path;
-    const std::size_t end = path.find('.', before.size());
-    const auto l = std::size_t(std::stoll(path.substr(before.size(), end - before.size())));
-    return before + std::to_string(units_.origin()[l]) + path.substr(end);
-  }
-  static std::string layer_path() { return std::string(Stem::kName) + "." + Stem::kLayers + "."; }
-  /// Heads and channels, block by block.
   template <class F>
   void inner_groups(F&& f) {
-    for (std::size_t l = 0; l < model.layers.size(); ++l) model.layers[l].groups(Index(l), f);
+    units_.inner_groups(model, f);
   }
+  /// For compact(): what follows the channels of the residual stream and is no projection's, and what is there afterwards.
+  template <class F>
+  void residual(F&& f) {
+    units_.residual(model, lm_head, f);
+  }
+  void hidden_left() {
+    units_.hidden_left(model);
+    config.hidden = model.table().shape(1);
+  }
+  void keep_layers(const std::vector<int>& kept) {
+    units_.keep_layers(model, kept);
+    std::vector<LayerWidths> widths;
+    for (const int l : kept)
+      if (!config.widths.empty()) widths.push_back(config.widths[std::size_t(l)]);
+    config.widths = std::move(widths), config.layers = Index(kept.size());
+    activations_.assign(kept.size(), {});
+  }
+  /// What the model that this one began as calls a tensor, and where layers have their numbers in that.
+  std::string first_name(const std::string& path) const { return units_.first_name(path); }
+  static std::string layer_path() { return StemUnits<Device, Stem>::layer_path(); }
 
   /// Paths are the names in a Hugging Face checkpoint.
   template <class Self, class F>
@@ -171,31 +115,6 @@ class LanguageModel {
   bool recompute = false;        ///< keep only each block's input and run it forward twice: less memory, a third more work
 
  private:
-  static constexpr bool kHidden = requires(Stem& stem, detail::AnyTensor f) { stem.residual(f); };
-  bool by_layer() const { return granularity_ == Granularity::layers; }
-  bool whole() const { return by_layer() || granularity_ == Granularity::hidden; }
-  void require_alike() {
-    std::vector<Index> numbers;
-    for (Block& block : model.layers) numbers.push_back(count_parameters(block));
-    for (std::size_t l = 1; l < numbers.size(); ++l)
-      require(numbers[l] == numbers[0],
-              "granularity layers: layer 0 has {} parameters and layer {} has {}; layers that leave as one are alike",
-              numbers[0], l, numbers[l]);
-    require(numbers.size() > 1, "granularity layers: there is one layer, which stays");
-  }
-  static void require_hidden() {
-    require(kHidden,
-            "granularity hidden: LayerNorm takes away the mean over all channels, so that the model without some of them is "
-            "another function than the one in which they are zero; models with RMSNorm can do it (llama, mistral, qwen2, qwen3)");
-  }
-  /// What masks the branches of a layer.
-  OutputMask<A> residual_of(std::size_t l) const {
-    if (!whole()) return {};
-    if (!by_layer()) return units_.outputs(1);
-    const auto one = [&](View<const A, 1> bits) { return vector(bits.data + l, 1); };
-    return {one(units_.forward()), one(units_.backward()), model.table().shape(1)};
-  }
-
   View<const W, 2> head() const { return lm_head.empty() ? model.table().view() : lm_head.view(); }
 
   const int* upload_tokens(Pass<Device>& pass, const Batch& batch) {
@@ -212,12 +131,12 @@ class LanguageModel {
 
   View<T, 2> forward(Pass<Device>& pass, const int* tokens) {
     auto x = model.embed(pass, tokens);
-    if (granularity_ == Granularity::hidden)
-      pass.device.for_each_row(x.rows(), kernel::MaskOutputs<T, A>{x, units_.forward(), 1, x});
+    if (const auto mask = units_.embedded())
+      pass.device.for_each_row(x.rows(), kernel::MaskOutputs<T, A>{x, mask.forward, mask.width, x});
     context_ = model.context(pass);
     for (std::size_t l = 0; l < model.layers.size(); ++l) {
       auto& block = model.layers[l];
-      block.residual = residual_of(l);
+      block.residual = units_.residual_of(l, x.cols());
       x = recompute ? block.forward_briefly(pass, x, activations_[l], context_)
                     : block.forward(pass, x, activations_[l], context_);
     }
@@ -271,8 +190,7 @@ class LanguageModel {
     return model.layers.size();
   }
 
-  Granularity granularity_ = Granularity::groups;
-  UnitMask<Device> units_;  // layers, or channels of the residual stream, where these are the units
+  StemUnits<Device, Stem> units_;
   typename Block::Context context_{};
   std::vector<typename Block::Activations> activations_;
   typename Stem::Norm::Activations last_{};
