@@ -137,7 +137,7 @@ TEST_CASE("hostile widths are refused before any memory is taken") {
     changed.refused(Errc::bad_input, key, [&](Value& c) { first(c, key, 2.5); });
     changed.refused(Errc::bad_input, std::string(key) + " is missing", [&](Value& c) { first(c, key, Value()); });
   }
-  changed.refused(Errc::bad_input, "3 heads cannot share 2 key-value heads evenly", [&](Value& c) { first(c, "heads", 3); });
+  changed.refused(Errc::bad_input, "3 heads cannot share 2 key-value heads evenly", [&](Value& c) { first(c, "heads", 3), first(c, "key_value_heads", 2); });
   changed.refused(Errc::bad_input, "heads x head_dim", [&](Value& c) { first(c, "heads", Index{1} << 22), first(c, "key_value_heads", Index{1} << 21); });
   changed.refused(Errc::bad_input, "has shape", [&](Value& c) { first(c, "feed_forward", Index{1} << 22); });
   changed.refused(Errc::bad_input, "model_type is none that reads it", [](Value& c) { c.set("model_type", "llama"); });

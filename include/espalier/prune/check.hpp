@@ -60,8 +60,8 @@ inline void check(const PrunerOptions& o, const std::vector<Candidates>& groups)
     require(e < layers && e >= -layers, "pruner: layer {} is excluded, but there are {} layers", e, layers);
   require(open > 0, "pruner: nothing is left to prune: all {} groups are excluded", groups.size());
   for (const Candidates& c : groups)
-    require(c.excluded || c.least <= c.full, "pruner: {} {} should stay, but {} has {}", c.least, c.kind, c.place(),
-            c.full);
+    require(c.excluded || c.least <= c.full, "pruner: {} {} should stay{}, but {} has {}", c.least, c.kind,
+            c.layer < 0 ? "" : " in every layer", c.place(), c.full);
   if (!o.uniform) return;
   for (const Candidates& a : groups)
     for (const Candidates& b : groups)
