@@ -164,6 +164,7 @@ int plan_for(const Request& request, const Console& console) {
         "global ranking: how many units each layer keeps depends on scores; the rows show one way to spend the share"));
   }
   console.say("next: espalier prune " + s.model + " -d DATA -o OUT" +
+              (request.given("granularity") ? " --granularity " + s.granularity : "") +
               (request.given("sparsity") ? " --sparsity " + printed("%.3g", s.sparsity) : ""));
   return 0;
 }
