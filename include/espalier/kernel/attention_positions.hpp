@@ -22,14 +22,14 @@ struct AttentionBackwardPositions : AttentionBackward<T, A, Sees, RelativePositi
   ESPALIER_FN void operator()(Team& team, Index n) const {
     constexpr Index lanes = HeadLayout::lanes, block = HeadLayout::block;
     const HeadLayout& o = this->at;
-    const Index h = n % o.heads, b = n / o.heads, g = h / o.queries_per_group(), d = o.width, first = b * o.seq;
+    const Index h = n % o.heads, b = n / o.heads, g = o.group(h), d = o.width, first = b * o.seq;
     const auto own = [&](View<A, 2> x) {
       return x ? o.part(x, b * (x.rows() / o.batch), x.rows() / o.batch, h) : x;
     };
     const auto key_out = own(dkey), query_out = own(dquery);
     for (Index r = 0; r < key_out.rows(); ++r) team.each(d, [&](Index j) { key_out.row(r)[j] = A(0); });
     for (Index r = 0; r < query_out.rows(); ++r) team.each(d, [&](Index j) { query_out.row(r)[j] = A(0); });
-    if (this->seen(g) == A(0)) return;
+    if (this->seen(this->unit(h)) == A(0)) return;
     A* const memory = team.template scratch<A>(scratch_bytes());
     const auto qt = matrix(memory, d, lanes), dyt = matrix(qt.row(d), d, lanes);
     const auto p = matrix(dyt.row(d), block, lanes), dp = matrix(p.row(block), block, lanes);
