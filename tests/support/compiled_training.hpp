@@ -7,6 +7,7 @@
 #include <espalier/prune/mask.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <espalier/prune/schedule.hpp>
+#include <espalier/train/evaluate.hpp>
 #include <espalier/train/trainer.hpp>
 
 #include "compiled_llama.hpp"

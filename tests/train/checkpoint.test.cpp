@@ -164,7 +164,7 @@ TEST_CASE("A checkpoint of another run is refused by name, and nothing is change
   Run rate(folder / "run", {.rank = 2, .targets = {"v_proj"}}, 1e-3);
   refused(rate, "another value of rate.peak");
   Run text(folder / "run", {.rank = 2, .targets = {"v_proj"}}, 1e-2, test::tiny_text(801));
-  refused(text, "another training text");
+  refused(text, "another training data");
   Run identity(folder / "run", {.rank = 2, .targets = {"v_proj"}}, 1e-2, test::tiny_text(800), "--criterion taylor");
   refused(identity, "another value of identity");
   Run rank(folder / "run", {.rank = 3, .targets = {"v_proj"}});

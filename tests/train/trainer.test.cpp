@@ -8,6 +8,7 @@
 #include <espalier/prune/mask.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <espalier/prune/schedule.hpp>
+#include <espalier/train/evaluate.hpp>
 #include <espalier/train/trainer.hpp>
 #include <limits>
 #include <set>
@@ -51,7 +52,7 @@ struct Run {
 }  // namespace
 
 TEST_CASE("Training learns, prunes to the target and tells about it") {
-  Run run({.validation = test::tiny_text(600), .evaluate = {.length = 24}, .evaluate_every = 20});
+  Run run({.validation = [&] { return evaluate(run.model, test::tiny_text(600), 24); }, .evaluate_every = 20});
   const auto before = evaluate(run.model, test::tiny_text(600), 24);
   const TrainingSummary summary = run.trainer.run(run.log);
   CHECK(summary.step == 60);

@@ -24,7 +24,7 @@ struct Philox {
 };
 
 /// What a random number is for. Streams of different purposes never meet.
-enum class Purpose : std::uint32_t { initialisation = 1, dropout = 2, importance = 3, data = 4, test = 5 };
+enum class Purpose : std::uint32_t { initialisation = 1, dropout = 2, importance = 3, data = 4, test = 5, masking = 6 };
 
 /// A stream is (seed, purpose, which, step); its elements are indexed by meaning, never by thread or order.
 struct RandomStream {

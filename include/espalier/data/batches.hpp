@@ -9,7 +9,7 @@
 #include <espalier/core/target.hpp>
 #include <espalier/core/batch.hpp>
 #include <espalier/core/error.hpp>
-#include <espalier/data/permutation.hpp>
+#include <espalier/data/batch_source.hpp>
 #include <espalier/data/token_list.hpp>
 
 namespace espalier::inline v0 {
@@ -31,6 +31,7 @@ struct BatchOptions {
 ///     for (Batch batch : batches) …         a batch is valid until the next
 class Batches {
  public:
+  using Batch = espalier::Batch;
   Batches(std::shared_ptr<const Tokens> tokens, const BatchOptions& o) : tokens_(std::move(tokens)), options_(o) {
     require(o.size > 0 && o.length > 0 && o.accumulate > 0 && o.steps >= 0,
             "batches: size {}, length {}, accumulate {}, steps {}; expected at least 1, 1, 1, 0", o.size, o.length,
@@ -44,9 +45,21 @@ class Batches {
   const BatchOptions& options() const { return options_; }
   const Tokens& tokens() const { return *tokens_; }
   Index steps() const { return options_.steps; }
+  Index accumulate() const { return options_.accumulate; }
   Index windows() const { return documents_.empty() ? stream_windows_ : Index(documents_.size()); }  ///< in an epoch
   double epochs(Index step) const { return double(step * options_.size * options_.accumulate) / double(windows()); }
+  Index drawn_per_step() const { return options_.size * options_.accumulate; }
   Index tokens_per_step() const { return Index(ids_.size()); }
+  std::string hash() const { return tokens_->hash(); }
+  json::Value settings() const {
+    return json::Value::object({{"size", options_.size}, {"length", options_.length}, {"accumulate", options_.accumulate},
+                                {"seed", options_.seed}, {"shuffle", options_.shuffle}});
+  }
+  /// Refuses ids that a model of this configuration does not know.
+  template <class Config>
+  void check(const Config& config) const {
+    tokens_->check(config.vocab);
+  }
 
   /// Makes the batches of an optimizer step, 0 being the first.
   void prepare(Index step) {
@@ -64,28 +77,8 @@ class Batches {
   /// Targets that count in the step that was prepared.
   Index counted() const { return counted_; }
 
-  class Iterator {
-   public:
-    using value_type = Batch;
-    using difference_type = std::ptrdiff_t;
-    Iterator(Batches* all, Index step) : all_(all), step_(step) {
-      if (step_ < all_->steps()) all_->prepare(step_);
-    }
-    Batch operator*() const { return (*all_)[micro_]; }
-    Iterator& operator++() {
-      if (++micro_ < all_->options_.accumulate) return *this;
-      micro_ = 0;
-      if (++step_ < all_->steps()) all_->prepare(step_);
-      return *this;
-    }
-    friend bool operator==(const Iterator& a, const Iterator& b) { return a.step_ == b.step_ && a.micro_ == b.micro_; }
-
-   private:
-    Batches* all_;
-    Index step_, micro_ = 0;
-  };
-  Iterator begin() { return {this, 0}; }
-  Iterator end() { return {this, steps()}; }
+  BatchIterator<Batches> begin() { return {this, 0}; }
+  BatchIterator<Batches> end() { return {this, steps()}; }
 
  private:
   struct Window {
@@ -105,11 +98,9 @@ class Batches {
   }
 
   Window window_at(Index sample) const {
-    const auto n = std::uint64_t(windows()), epoch = std::uint64_t(sample) / n;
-    std::uint64_t w = std::uint64_t(sample) % n;
-    if (options_.shuffle) w = Permutation{n, options_.seed, std::uint32_t(epoch)}(w);
-    if (!documents_.empty()) return documents_[w];
-    return {Index(w) * options_.length, (Index(w) + 1) * options_.length};
+    const auto w = EpochOrder{windows(), options_.seed, options_.shuffle}(sample).which;
+    if (!documents_.empty()) return documents_[std::size_t(w)];
+    return {w * options_.length, (w + 1) * options_.length};
   }
 
   void fill(Window w, int* ids, int* targets) const {

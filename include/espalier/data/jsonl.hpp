@@ -5,9 +5,8 @@
 #include <utility>
 
 #include <espalier/core/target.hpp>
+#include <espalier/data/json_lines.hpp>
 #include <espalier/data/token_list.hpp>
-#include <espalier/io/file_read.hpp>
-#include <espalier/io/json.hpp>
 
 namespace espalier::inline v0 {
 
@@ -62,27 +61,13 @@ inline void append_document(Tokens& tokens, const json::Value& line) {
 /// One JSON object a line, one document an object. A label stands in the place of the id it replaces, as in Hugging
 /// Face data sets; −100 is neither learnt nor counted.
 inline Tokens read_jsonl_tokens(const std::string& path) {
-  const std::string all = io::read_file(path, std::uint64_t{1} << 40);
   Tokens tokens;
   tokens.source = path;
-  Index number = 0;
   Index of_text = 0;
-  for (std::string_view rest = all; !rest.empty();) {
-    const auto end = std::min(rest.find('\n'), rest.size());
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string where = format("{}:{}", path, number);
-    const json::Value value = json::parse(line, where);
-    try {
-      if (!value.is_object()) fail(Errc::bad_input, "expected an object, {\"input_ids\": [...]}");
-      detail::append_document(tokens, value);
-      of_text += value.contains("input_ids") ? 0 : 1;
-    } catch (const Error& error) {
-      fail(error.code(), "{}: {}", where, error.what());
-    }
-  }
+  for_each_json_line(path, [&](const json::Value& line) {
+    detail::append_document(tokens, line);
+    of_text += line.contains("input_ids") ? 0 : 1;
+  });
   if (of_text != 0 && of_text != tokens.documents()) {
     fail(Errc::bad_input, "{}: {} of {} lines are text and the others token ids: make it one or the other", path,
          of_text, tokens.documents());

@@ -36,6 +36,7 @@ struct Bert {
   using Pooled = kernel::Tanh;
   static constexpr bool pooler = true;  ///< the stem's, so that it is frozen; adapters find it as any linear map
   static Index position(Index t, Index, Index) { return t; }
+  static Index longest(Index positions, Index) { return positions; }  ///< tokens of a sequence
 };
 struct Roberta {
   static constexpr const char *kName = "roberta", *kClass = "Roberta", *transform = "lm_head.dense",
@@ -45,6 +46,7 @@ struct Roberta {
   static constexpr bool pooler = false;
   /// count: of the tokens up to this one that are no padding; 0: it is padding itself.
   static Index position(Index, Index count, Index pad) { return pad + count; }
+  static Index longest(Index positions, Index pad) { return positions - pad - 1; }
 };
 
 struct BertAttentionNames {
@@ -89,6 +91,8 @@ class BertStem {
 
   View<const W, 2> table() const { return embeddings.word.view(); }
   static Shape shape(const TextBatch& batch) { return batch.shape; }
+  /// The most tokens that a sequence may have.
+  static Index longest(const BertConfig& c) { return Kind::longest(c.max_positions, c.pad); }
 
   Input upload(Pass<Device>& pass, const TextBatch& batch) {
     const Index most = embeddings.position.shape(0);

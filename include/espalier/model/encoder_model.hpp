@@ -57,6 +57,24 @@ class EncoderModel {
     return head.logits(pass, stem, stem.forward(pass, input));
   }
 
+  /// What the head of a task with labels says, (batch, labels) on the host, and the loss, in one run.
+  struct Prediction {
+    std::vector<A> logits;
+    double loss;
+  };
+  Prediction predict(const Batch& batch) {
+    const Index counted = batch.counted();
+    Pass<Device> pass(run.workspace, stem.shape(batch));
+    const auto wanted = head.upload(pass, batch.labels);
+    const auto input = stem.upload(pass, batch);
+    device().for_each(1, kernel::Fill<A>{run.total(), A(0)});
+    const auto h = stem.forward(pass, input);
+    const auto x = head.loss(pass, stem, h, wanted, A(counted > 0 ? 1 / double(counted) : 0), run.total(), {}, /*learn=*/false);
+    Prediction p{std::vector<A>(std::size_t(x.size())), double(Loss<Device>(device(), run.total()))};
+    device().download(x.data, p.logits.data(), x.size());
+    return p;
+  }
+
   /// What leaves the network together: heads and feed-forward channels, block by block.
   template <class F>
   void groups(F&& f) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <espalier/core/label_options.hpp>
 #include <espalier/core/text_batch.hpp>
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/gather.hpp>
@@ -14,21 +15,6 @@
 #include <vector>
 
 namespace espalier::inline v0 {
-
-/// What is asked of a sequence or an image, as `problem_type` has it.
-enum class Problem {
-  automatic,       ///< regression for a single label, else one_label
-  regression,      ///< numbers: mean squared error
-  one_label,       ///< one class of several: cross-entropy
-  several_labels,  ///< each may hold or not: binary cross-entropy
-};
-
-struct LabelOptions {
-  Index count = 2;
-  Problem problem = Problem::automatic;
-
-  Problem kind() const { return problem != Problem::automatic ? problem : count == 1 ? Problem::regression : Problem::one_label; }
-};
 
 /// logits = out( f(first(x)) ), through dropout before out and, if asked, before first: BERT's pooler and classifier,
 /// RoBERTa's classifier. Names says f, a functor, and what checkpoints call the two maps: first, out.
@@ -112,10 +98,10 @@ class LabelHead {
     return wanted;
   }
 
-  /// total += loss. learn: gradients are added to the classifier's, and to dh unless it has no data.
+  /// total += loss. learn: gradients are added to the classifier's, and to dh unless it has no data. The logits come back.
   template <class Stem>
-  void loss(Pass<Device>& pass, const Stem&, View<const T, 2> h, const Wanted& wanted, A weight, A* total, View<T, 2> dh,
-            bool learn) {
+  View<const A, 2> loss(Pass<Device>& pass, const Stem&, View<const T, 2> h, const Wanted& wanted, A weight, A* total,
+                        View<T, 2> dh, bool learn) {
     const auto x = classifier.forward(pass, gathered(pass, h), act_);
     auto losses = pass.template vector<A>(x.rows());
     if (options.kind() == Problem::one_label) {
@@ -126,10 +112,11 @@ class LabelHead {
       pass.device.for_each_row(x.rows(), kernel::BinaryCrossEntropy<A>{x, wanted.values, weight, losses});
     }
     pass.device.for_each_row(1, kernel::SumInto<A>{losses, total});
-    if (!learn) return;
+    if (!learn) return x;
     auto d = dh ? pass.zeros(x.rows(), h.cols()) : dh;
     classifier.backward(pass, x, act_, d);
     if (dh) pass.device.for_each_row(d.rows(), kernel::AccumulateRows<T>{d, firsts(pass, dh)});
+    return x;
   }
   /// (batch, labels), on the host.
   template <class Stem>

@@ -8,14 +8,9 @@
 #include <espalier/core/batch.hpp>
 #include <espalier/core/error.hpp>
 #include <espalier/data/tokens.hpp>
+#include <espalier/train/evaluation.hpp>
 
 namespace espalier::inline v0 {
-
-struct Evaluation {
-  double loss = 0;        ///< mean negative log-likelihood of a token, in nats
-  double perplexity = 0;  ///< exp(loss)
-  Index tokens = 0;       ///< how many were predicted
-};
 
 struct EvaluateOptions {
   Index length = 256;  ///< tokens a window
@@ -64,7 +59,7 @@ Evaluation evaluate(Model& model, const Tokens& t, const EvaluateOptions& o = {}
   flush();
   if (counted == 0) fail(Errc::bad_input, "{}: no token to predict in {} ids", t.source, t.size());
   const double loss = sum / double(counted);
-  return {loss, std::exp(loss), counted};
+  return {loss, std::exp(loss), counted, {}};
 }
 template <class Model>
 Evaluation evaluate(Model& model, const TokenFile& file, const EvaluateOptions& o = {}) {

@@ -4,10 +4,10 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <espalier/core/config.hpp>
 #include <espalier/core/error.hpp>
-#include <espalier/data/batches.hpp>
 #include <espalier/io/json.hpp>
 #include <espalier/train/trainer_options.hpp>
 
@@ -16,15 +16,14 @@ namespace espalier::inline v0 {
 namespace detail {
 
 /// The numbers that shape every bit of a run; a resumed run must have the same.
-inline json::Value settings_of(const TrainerOptions& o, const AdamWOptions& a, const BatchOptions& b) {
+inline json::Value settings_of(const TrainerOptions& o, const AdamWOptions& a, json::Value batches) {
   const auto object = [](std::initializer_list<json::Member> m) { return json::Value::object(m); };
   auto rate =
       object({{"peak", o.rate.peak}, {"warmup", o.rate.warmup}, {"shape", int(o.rate.shape)}, {"floor", o.rate.floor}});
   if (o.rate.shape != RateShape::constant) rate.set("steps", o.rate.steps);
   auto settings = object({{"rate", rate},
                  {"adamw", object({{"beta1", a.beta1}, {"beta2", a.beta2}, {"eps", a.eps}, {"decay", a.decay}})},
-                 {"batches", object({{"size", b.size}, {"length", b.length}, {"accumulate", b.accumulate},
-                                     {"seed", b.seed}, {"shuffle", b.shuffle}})},
+                 {"batches", std::move(batches)},
                  {"max_norm", o.max_norm},
                  {"identity", o.identity}});
   if (o.compact == Compaction::live) settings.set("compact", "live");
@@ -70,10 +69,10 @@ inline json::Value versions() {
 
 /// What a checkpoint says about the moment it was written at.
 struct RunFacts {
-  Index step, windows;  ///< optimizer steps, and windows of the data, that are behind it
+  Index step, windows;  ///< optimizer steps, and windows or examples of the data, that are behind it
   std::uint64_t seed, skipped;
   double sparsity, rate;
-  std::string base, data;  ///< SHA-256 of the frozen numbers and of the training text
+  std::string base, data;  ///< SHA-256 of the frozen numbers and of the training data
   json::Value settings;
 };
 
@@ -94,7 +93,7 @@ inline json::Value manifest_of(const RunFacts& f) {
                  {"versions", detail::versions()}});
 }
 
-/// A run goes on only from where it could have been itself: the same base, text and settings.
+/// A run goes on only from where it could have been itself: the same base, data and settings.
 inline void refuse_other_run(const std::string& path, const json::Value& manifest, const RunFacts& f) {
   const auto refuse = [&](std::string_view what) {
     fail(Errc::usage, "{} was written by a run with another {}: resume with the same, or name a new folder", path, what);
@@ -102,7 +101,7 @@ inline void refuse_other_run(const std::string& path, const json::Value& manifes
   if (manifest.index("version") != 1)
     fail(Errc::unsupported, "{}: a checkpoint of version {}", path, manifest.index("version"));
   if (manifest.text("base") != f.base) refuse("base model");
-  if (manifest.at("data").text("sha256") != f.data) refuse("training text");
+  if (manifest.at("data").text("sha256") != f.data) refuse("training data");
   const json::Value& settings = manifest.at("settings");
   std::string other = detail::difference(f.settings, settings);
   if (other.empty()) other = detail::difference(settings, f.settings);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <concepts>
-#include <espalier/train/evaluate.hpp>
+#include <espalier/train/evaluation.hpp>
 #include <string>
 
 namespace espalier::inline v0 {

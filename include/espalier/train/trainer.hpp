@@ -24,15 +24,17 @@ namespace espalier::inline v0 {
 /// The loop: backward over the accumulated batches, clip, prune, optimize, and let masked units leave; now and then
 /// evaluate and write a checkpoint. A resumed run ends in the same bits as one that was never interrupted.
 ///
+/// Batches come from any source, see data/batch_source.hpp; what it offers has to be what the model's loss() takes.
+///
 ///     Trainer trainer(model, optimizer, pruner, data.batches({.steps = 400}), {.rate = {.peak = 1e-4}});
 ///     trainer.run(observer);
-template <class Model, class Pruner = NoPruner>
+template <class Model, class Pruner = NoPruner, BatchSource Source = Batches>
 class Trainer {
  public:
   using Device = typename Model::DeviceType;
   using A = typename Device::Accumulate;
 
-  Trainer(Model& model, AdamW<Model>& optimizer, Pruner& pruner, Batches batches, const TrainerOptions& o = {})
+  Trainer(Model& model, AdamW<Model>& optimizer, Pruner& pruner, Source batches, const TrainerOptions& o = {})
       : options(o), model_(model), optimizer_(optimizer), pruner_(pruner), batches_(std::move(batches)),
         loss_(*model.run.device, 1) {
     require(o.max_norm >= 0 && o.evaluate_every >= 0 && o.checkpoint_every >= 0,
@@ -46,18 +48,17 @@ class Trainer {
     // A resumed run holds the base it has read against this one, before any of its weights changes.
     if constexpr (requires { pruner.changes_weights(); })
       if (pruner.changes_weights()) base();
-    batches_.tokens().check(model.config.vocab);
-    if (o.validation) o.validation->check(model.config.vocab);
+    batches_.check(model.config);
     bytes_ = footprint(model).bytes;
     model.groups([this](auto&& group) { masks_.push_back(group.mask); });
   }
-  Trainer(Model& model, AdamW<Model>& optimizer, Batches batches, const TrainerOptions& o = {})
+  Trainer(Model& model, AdamW<Model>& optimizer, Source batches, const TrainerOptions& o = {})
     requires std::is_same_v<Pruner, NoPruner>
       : Trainer(model, optimizer, none_, std::move(batches), o) {}
 
   Index step() const { return Index(model_.run.step.step); }
   Index steps() const { return batches_.steps(); }
-  Batches& batches() { return batches_; }
+  Source& batches() { return batches_; }
   double sparsity() const { return sparsity_; }
 
   /// Ends the run, or the next one, after the current step, with a checkpoint. May be called from a signal handler.
@@ -70,7 +71,7 @@ class Trainer {
       one_step(observer);
       const auto due = [&](Index every) { return every > 0 && step() % every == 0; };
       if (due(options.evaluate_every))
-        observer.on_evaluation({step(), evaluate(model_, *options.validation, options.evaluate)});
+        observer.on_evaluation({step(), options.validation()});
       if (due(options.checkpoint_every)) save(observer), written = step();
     }
     stop_.store(false, std::memory_order_relaxed);
@@ -126,7 +127,7 @@ class Trainer {
     const double begin = now();
     auto& run = model_.run;
     auto& device = *run.device;
-    const Index at = step(), micros = batches_.options().accumulate;
+    const Index at = step(), micros = batches_.accumulate();
     batches_.prepare(at);
     for (Index k = 0; k < micros; ++k) {
       model_.loss(batches_[k]);
@@ -186,13 +187,12 @@ class Trainer {
     return base_;
   }
   const std::string& data() {
-    if (data_.empty()) data_ = batches_.tokens().hash();
+    if (data_.empty()) data_ = batches_.hash();
     return data_;
   }
   RunFacts facts() {
-    const auto& b = batches_.options();
-    return {step(), step() * b.size * b.accumulate, model_.run.step.seed, model_.run.look().skipped, sparsity_,
-            options.rate(step()), base(), data(), detail::settings_of(options, optimizer_.options, b)};
+    return {step(), step() * batches_.drawn_per_step(), model_.run.step.seed, model_.run.look().skipped, sparsity_,
+            options.rate(step()), base(), data(), detail::settings_of(options, optimizer_.options, batches_.settings())};
   }
   json::Value write(const io::StagedDirectory& staged) {
     json::Value manifest = manifest_of(facts());
@@ -225,7 +225,7 @@ class Trainer {
   Model& model_;
   AdamW<Model>& optimizer_;
   Pruner& pruner_;
-  Batches batches_;
+  Source batches_;
   Tensor<Device, A, 1> loss_;
   double sparsity_ = 0;
   std::vector<const UnitMask<Device>*> masks_;
@@ -234,9 +234,9 @@ class Trainer {
   std::string base_, data_;  // hashes, when somebody has asked
 };
 
-template <class Model>
-Trainer(Model&, AdamW<Model>&, Batches, const TrainerOptions& = {}) -> Trainer<Model, NoPruner>;
-template <class Model, class Pruner>
-Trainer(Model&, AdamW<Model>&, Pruner&, Batches, const TrainerOptions& = {}) -> Trainer<Model, Pruner>;
+template <class Model, BatchSource Source>
+Trainer(Model&, AdamW<Model>&, Source, const TrainerOptions& = {}) -> Trainer<Model, NoPruner, Source>;
+template <class Model, class Pruner, BatchSource Source>
+Trainer(Model&, AdamW<Model>&, Pruner&, Source, const TrainerOptions& = {}) -> Trainer<Model, Pruner, Source>;
 
 }  // namespace espalier::inline v0

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/train/adamw.hpp>
-#include <espalier/train/evaluate.hpp>
+#include <espalier/train/evaluation.hpp>
 #include <espalier/train/learning_rate.hpp>
-#include <optional>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,8 +27,8 @@ struct TrainerOptions {
   NonFinite non_finite = NonFinite::skip;
   Compaction compact = Compaction::none;
 
-  std::optional<TokenFile> validation = {};
-  EvaluateOptions evaluate = {};
+  /// What is measured on the way, e.g. [&] { return evaluate(model, text, {.length = 128}); }
+  std::function<Evaluation()> validation = {};
   Index evaluate_every = 0;  ///< steps; 0: never
 
   std::string checkpoints = {};  ///< folder; empty: none are written

@@ -54,10 +54,15 @@ class Tokenizer {
 
   /// `special`: with the tokens that the model wants around a text, as [CLS] and [SEP], or a beginning of sequence.
   std::vector<int> encode(std::string_view text, bool special = true) {
-    return around({{ids_of(text), {}}}, special).ids;
+    return processed({{ids_of(text), {}}}, special).ids;
   }
   Encoding encode_pair(std::string_view first, std::string_view second, bool special = true) {
-    return around({{ids_of(first), {}}, {ids_of(second), {}}}, special);
+    return processed({{ids_of(first), {}}, {ids_of(second), {}}}, special);
+  }
+  /// Puts what the model wants around the ids of one text, or of two: somebody has cut them to length.
+  Encoding around(std::vector<int> ids) const { return processed({{std::move(ids), {}}}, true); }
+  Encoding around(std::vector<int> first, std::vector<int> second) const {
+    return processed({{std::move(first), {}}, {std::move(second), {}}}, true);
   }
 
   std::string decode(const std::vector<int>& ids, bool skip_special = true) const {
@@ -244,7 +249,7 @@ class Tokenizer {
     }
     return out;
   }
-  Encoding around(std::vector<Encoding> all, bool special) const {
+  Encoding processed(std::vector<Encoding> all, bool special) const {
     for (std::size_t i = 0; i < all.size(); ++i) all[i].types.assign(all[i].ids.size(), int(i));
     return post_processor_(std::move(all), special);
   }
