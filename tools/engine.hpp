@@ -10,6 +10,7 @@
 #include <espalier/prune/weight_options.hpp>
 #include <espalier/prune/weight_pattern.hpp>
 #include <espalier/train/checkpoint.hpp>
+#include <espalier/train/evaluate.hpp>
 #include <espalier/train/observer.hpp>
 #include <espalier/train/trainer_options.hpp>
 #include <memory>
@@ -38,7 +39,9 @@ struct Placement {
 struct FitPlan {
   AdamWOptions adamw;
   BatchOptions batches;
-  TrainerOptions trainer;  ///< the rate's steps are filled in
+  TrainerOptions trainer;  ///< the rate's steps, and what is measured on the way, are filled in
+  std::optional<TokenFile> validation;
+  EvaluateOptions evaluate;
   bool prune = false;
   std::string criterion = "lora", power = "square";
   std::uint64_t seed = 0;

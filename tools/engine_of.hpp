@@ -20,6 +20,7 @@
 #include <espalier/prune/importance/wanda.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <espalier/prune/weight_pruner.hpp>
+#include <espalier/train/evaluate.hpp>
 #include <espalier/train/trainer.hpp>
 #include <type_traits>
 
@@ -224,6 +225,7 @@ class EngineOf final : public Engine {
   FitResult run(const FitPlan& p, AdamW<Model>& optimizer, AnyPruner& pruner, const Batches& batches, Follower& follower,
                 AnySchedule schedule) {
     TrainerOptions options = p.trainer;
+    if (p.validation) options.validation = [&] { return espalier::evaluate(model_, *p.validation, p.evaluate); };
     options.rate.steps = batches.steps();
     if (p.warmup_share > 0) options.rate.warmup = Index(p.warmup_share * double(batches.steps()) + 0.5);
     const std::string periodic = options.checkpoints;

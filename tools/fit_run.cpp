@@ -59,8 +59,8 @@ FitRun::FitRun(const Request& request, const Console& console)
   within("--val", "", [&] { val_->check(dense_.vocab); });
 
   plan_ = fit_plan(request, s.out);
-  plan_.trainer.validation = *val_;
-  plan_.trainer.evaluate = evaluation_of(s);
+  plan_.validation = *val_;
+  plan_.evaluate = evaluation_of(s);
   const Batches batches = within("--data", "", [&] { return data_->batches(plan_.batches); });
   steps_ = batches.steps();
   if (s.steps == 0) {

@@ -4,16 +4,20 @@
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/backend/cpu.hpp>
 #include <espalier/io/json_file.hpp>
+#include <espalier/model/example_options.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/peft.hpp>
 #include <espalier/model/save.hpp>
 #include <espalier/model/vit_files.hpp>
 #include <espalier/prune/compact.hpp>
+#include <espalier/train/evaluate_examples.hpp>
+#include <espalier/train/trainer.hpp>
 #include <filesystem>
 #include <type_traits>
 
 #include "golden.hpp"
 #include "temporary_directory.hpp"
+#include "training_log.hpp"
 
 namespace esp = espalier;
 using esp::test::golden_directory, esp::test::relative_gap, esp::test::TemporaryDirectory;
@@ -158,6 +162,31 @@ TEST_CASE("masked == compacted == what a padded file says") {
   CHECK(relative_gap(padded.logits(golden.batch()), masked) < 1e-12);
   esp::compact(model);
   CHECK(relative_gap(model.logits(golden.batch()), masked) < 1e-12);
+}
+
+TEST_CASE("two epochs over images of bytes are the course that transformers, peft and torch take") {
+  const std::string examples = std::string(ESPALIER_TEST_DATA) + "/examples";
+  const json::Value course = json::read_file(examples + "/course.json").at("vit");
+  esp::Cpu<double> device;
+  auto model = esp::load<Vit<double>>(device, golden_directory("vit"), {.rank = 1});
+  esp::load_adapter(model, golden_directory("vit") + "/adapter");
+  model.source.directory = examples;  // whose preprocessor_config.json counts
+  const esp::ImageExamples images(esp::read_images(examples + "/images.npy", examples + "/images.labels.npy", esp::image_options(model)));
+  const auto measured = [&](const char* when) {
+    const esp::Evaluation e = esp::evaluate(model, images, {.size = 5});
+    CHECK(e.loss == doctest::Approx(course.at(when).number("loss")).epsilon(1e-9));
+    CHECK(e.tokens == 12);
+    CHECK(e.metrics[0].name == "accuracy");
+    CHECK(e.metrics[0].value == doctest::Approx(course.at(when).number("accuracy")));
+  };
+  measured("before");
+  esp::AdamW optimizer(model, {.decay = 0.01});
+  esp::test::TrainingLog log;
+  esp::Trainer trainer(model, optimizer, images.batches({.size = 4, .steps = 6, .shuffle = false, .accumulate = 2}),
+                       {.rate = {.peak = 1e-2}, .max_norm = 0});
+  trainer.run(log);
+  for (std::size_t i = 0; i < 6; ++i) CHECK(log.losses()[i] == doctest::Approx(course.at("losses").at(esp::Index(i)).as_double()).epsilon(1e-9));
+  measured("after");
 }
 
 TEST_CASE("what is not supported, or does not fit, is refused by name") {

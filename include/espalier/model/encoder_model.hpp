@@ -57,7 +57,7 @@ class EncoderModel {
     return head.logits(pass, stem, stem.forward(pass, input));
   }
 
-  /// What the head of a task with labels says, (batch, labels) on the host, and the loss, in one run.
+  /// What the head says, on the host, and the mean loss of it, with one trip through the stem.
   struct Prediction {
     std::vector<A> logits;
     double loss;
@@ -67,12 +67,11 @@ class EncoderModel {
     Pass<Device> pass(run.workspace, stem.shape(batch));
     const auto wanted = head.upload(pass, batch.labels);
     const auto input = stem.upload(pass, batch);
-    device().for_each(1, kernel::Fill<A>{run.total(), A(0)});
     const auto h = stem.forward(pass, input);
-    const auto x = head.loss(pass, stem, h, wanted, A(counted > 0 ? 1 / double(counted) : 0), run.total(), {}, /*learn=*/false);
-    Prediction p{std::vector<A>(std::size_t(x.size())), double(Loss<Device>(device(), run.total()))};
-    device().download(x.data, p.logits.data(), x.size());
-    return p;
+    std::vector<A> logits = head.logits(pass, stem, h);
+    device().for_each(1, kernel::Fill<A>{run.total(), A(0)});
+    head.loss(pass, stem, h, wanted, A(counted > 0 ? 1 / double(counted) : 0), run.total(), {}, /*learn=*/false);
+    return {std::move(logits), double(Loss<Device>(device(), run.total()))};
   }
 
   /// What leaves the network together: heads and feed-forward channels, block by block.

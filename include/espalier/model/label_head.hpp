@@ -98,10 +98,10 @@ class LabelHead {
     return wanted;
   }
 
-  /// total += loss. learn: gradients are added to the classifier's, and to dh unless it has no data. The logits come back.
+  /// total += loss. learn: gradients are added to the classifier's, and to dh unless it has no data.
   template <class Stem>
-  View<const A, 2> loss(Pass<Device>& pass, const Stem&, View<const T, 2> h, const Wanted& wanted, A weight, A* total,
-                        View<T, 2> dh, bool learn) {
+  void loss(Pass<Device>& pass, const Stem&, View<const T, 2> h, const Wanted& wanted, A weight, A* total, View<T, 2> dh,
+            bool learn) {
     const auto x = classifier.forward(pass, gathered(pass, h), act_);
     auto losses = pass.template vector<A>(x.rows());
     if (options.kind() == Problem::one_label) {
@@ -112,11 +112,10 @@ class LabelHead {
       pass.device.for_each_row(x.rows(), kernel::BinaryCrossEntropy<A>{x, wanted.values, weight, losses});
     }
     pass.device.for_each_row(1, kernel::SumInto<A>{losses, total});
-    if (!learn) return x;
+    if (!learn) return;
     auto d = dh ? pass.zeros(x.rows(), h.cols()) : dh;
     classifier.backward(pass, x, act_, d);
     if (dh) pass.device.for_each_row(d.rows(), kernel::AccumulateRows<T>{d, firsts(pass, dh)});
-    return x;
   }
   /// (batch, labels), on the host.
   template <class Stem>
