@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-# Each example is a program and a test: it runs to the end and returns 0.
+# Each example is a program and a test: it runs to the end and returns 0. What it is given when it is tested is small.
+set(test_data "${PROJECT_SOURCE_DIR}/tests/data")
+set(given_gpt2_text "${test_data}/hf/gpt2" "${test_data}/examples/text.txt" "${test_data}/examples")
+set(given_bert_pairs "${test_data}/hf/bert-classes" "${test_data}/examples/pairs.jsonl" "${test_data}/examples")
+set(given_vit_images "${test_data}/hf/vit" "${test_data}/examples/images.npy" "${test_data}/examples/images.labels.npy")
 file(GLOB example_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.cpp")
 foreach(source IN LISTS example_sources)
   cmake_path(GET source STEM name)
@@ -10,7 +14,11 @@ foreach(source IN LISTS example_sources)
   target_compile_definitions(${target} PRIVATE "ESPALIER_DEMO_DIR=\"${PROJECT_SOURCE_DIR}/models/demo\"")
   espalier_ours(${target})
   file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/examples/run/${name}")
-  add_test(NAME "examples/${name}" COMMAND ${target} "${PROJECT_SOURCE_DIR}/models/demo" "${PROJECT_SOURCE_DIR}/models/demo/text/second.txt")
+  set(given "${PROJECT_SOURCE_DIR}/models/demo" "${PROJECT_SOURCE_DIR}/models/demo/text/second.txt")
+  if(DEFINED given_${name})
+    set(given ${given_${name}})
+  endif()
+  add_test(NAME "examples/${name}" COMMAND ${target} ${given})
   set_tests_properties("examples/${name}" PROPERTIES
     LABELS example TIMEOUT 300 WORKING_DIRECTORY "${PROJECT_BINARY_DIR}/examples/run/${name}"
     ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive;ESPALIER_SOURCE_DIR=${PROJECT_SOURCE_DIR}")

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <espalier/io/file.hpp>
+#include <string_view>
 
 #include "numbers.hpp"
 #include "threads.hpp"
@@ -16,19 +17,54 @@ constexpr const char* kRows[] = {"parameters", "MACs per token", "file size", "p
 std::vector<std::string> cells(const Measured& m) {
   return {with_commas(m.facts.parameters), brief(double(m.facts.macs)),
           m.file_bytes == 0 ? "" : bytes_text(double(m.file_bytes)),
-          m.evaluation.tokens == 0 ? "" : fixed(m.evaluation.perplexity, 3),
+          m.evaluation.perplexity == 0 ? "" : fixed(m.evaluation.perplexity, 3),
           m.latency == 0 ? "" : milliseconds(m.latency)};
 }
 
+/// A row for each metric, and the loss, of tasks with labels.
+void add_metrics(const std::vector<Measured>& models, Table& table) {
+  std::vector<std::string> names;
+  for (const Measured& m : models)
+    if (names.empty())
+      for (const Metric& metric : m.evaluation.metrics) names.push_back(metric.name);
+  if (!names.empty()) names.push_back("loss");
+  for (std::size_t k = 0; k < names.size(); ++k) {
+    std::vector<std::string> row{names[k]};
+    std::vector<double> values;
+    for (const Measured& m : models) {
+      const auto& all = m.evaluation.metrics;
+      const bool there = k < all.size() || (k == all.size() && m.evaluation.tokens > 0);
+      if (there) values.push_back(k < all.size() ? all[k].value : m.evaluation.loss);
+      row.push_back(there ? fixed(values.back(), 4) : "");
+    }
+    if (models.size() > 1) row.push_back(values.size() > 1 ? printed("%+.4f", values[1] - values[0]) : "");
+    table.rows.push_back(row);
+  }
+}
+
 }  // namespace
+
+std::string capital(std::string word) {
+  if (!word.empty() && word[0] >= 'a' && word[0] <= 'z') word[0] = char(word[0] - 'a' + 'A');
+  return word;
+}
+
+Headline::Headline(const Evaluation& e)
+    : name(e.metrics.empty() ? "perplexity" : e.metrics[0].name),
+      value(e.metrics.empty() ? e.perplexity : e.metrics[0].value),
+      lower_is_better(e.metrics.empty()) {}
 
 json::Value Measured::json() const {
   json::Value out = json::Value::object({{"parameters", facts.parameters}, {"macs_per_token", facts.macs}});
   if (file_bytes > 0) out.set("file_bytes", file_bytes);
   if (evaluation.tokens > 0) {
     out.set("loss", std::isfinite(evaluation.loss) ? json::Value(evaluation.loss) : json::Value());
-    out.set("perplexity", std::isfinite(evaluation.perplexity) ? json::Value(evaluation.perplexity) : json::Value());
-    out.set("tokens", evaluation.tokens);
+    if (evaluation.metrics.empty()) {
+      out.set("perplexity", std::isfinite(evaluation.perplexity) ? json::Value(evaluation.perplexity) : json::Value());
+    }
+    for (const Metric& metric : evaluation.metrics)
+      out.set(metric.name, std::isfinite(metric.value) ? json::Value(metric.value) : json::Value());
+    out.set(evaluation.metrics.empty() ? "tokens" : "labels", evaluation.tokens);
   }
   if (latency > 0) out.set("latency_ms", latency * 1e3);
   return out;
@@ -41,7 +77,7 @@ std::vector<std::string> changes(const Measured& before, const Measured& after) 
   out.push_back(before.file_bytes == 0 || after.file_bytes == 0
                     ? ""
                     : change_text(double(before.file_bytes), double(after.file_bytes)));
-  out.push_back(before.evaluation.tokens == 0 || after.evaluation.tokens == 0
+  out.push_back(before.evaluation.perplexity == 0 || after.evaluation.perplexity == 0
                     ? ""
                     : printed("%+.3f", after.evaluation.perplexity - before.evaluation.perplexity));
   out.push_back(before.latency == 0 || after.latency == 0 ? "" : printed("%.2fx", before.latency / after.latency));
@@ -59,6 +95,7 @@ Table comparison(const std::vector<Measured>& models) {
     bool any = false;
     for (const auto& column : columns) row.push_back(column[r]), any = any || !column[r].empty();
     if (any) table.rows.push_back(row);
+    if (std::string_view(kRows[r]) == "perplexity") add_metrics(models, table);
   }
   return table;
 }
@@ -70,12 +107,11 @@ std::uint64_t weight_bytes(const std::string& directory) {
   return bytes;
 }
 
-std::vector<double> latencies(const std::vector<Engine*>& models, const std::vector<int>& tokens, Index runs) {
+std::vector<double> latencies(const std::vector<Engine*>& models, const DataSet& data, Index length, Index runs) {
   std::vector<std::vector<double>> seconds(models.size());
-  const Shape shape{1, Index(tokens.size())};
   for (Index r = -3; r < runs; ++r) {  // the first three warm up
     for (std::size_t m = 0; m < models.size(); ++m) {
-      const double s = models[m]->forward_seconds(tokens, shape);
+      const double s = models[m]->forward_seconds(data, length);
       if (r >= 0) seconds[m].push_back(s);
     }
   }
@@ -88,12 +124,6 @@ std::vector<double> latencies(const std::vector<Engine*>& models, const std::vec
   return medians;
 }
 
-std::vector<int> sample(const Tokens& tokens, Index length) {
-  std::vector<int> out;
-  for (Index i = 0; i < length; ++i) out.push_back(tokens.ids[std::size_t(i % tokens.size())]);
-  return out;
-}
-
 EvaluateOptions evaluation_of(const Settings& s) {
   return {.length = s.seq_len,
           .stride = 0,
@@ -101,7 +131,8 @@ EvaluateOptions evaluation_of(const Settings& s) {
           .at_most = s.val_tokens == 0 ? 0 : std::max<Index>(1, s.val_tokens / s.seq_len)};
 }
 
-std::string perplexity_protocol(const Settings& s, const std::string& source) {
+std::string evaluation_protocol(const Settings& s, const std::string& source, const Evaluation& e) {
+  if (!e.metrics.empty()) return format("Metrics: over {} labels of {}, texts cut to {} tokens or what the model has.", with_commas(e.tokens), source, s.seq_len);
   return format(
       "Perplexity: {}{}, in windows of {} tokens that do not overlap, every token but the first of the text predicted "
       "once.",

@@ -31,14 +31,23 @@ std::vector<std::string> changes(const Measured& before, const Measured& after);
 std::uint64_t weight_bytes(const std::string& directory);
 
 /// Median seconds of `runs` forward runs of each model, in turn, so that what else the machine does meets all alike.
-std::vector<double> latencies(const std::vector<Engine*>& models, const std::vector<int>& tokens, Index runs);
+std::vector<double> latencies(const std::vector<Engine*>& models, const DataSet& data, Index length, Index runs);
 
-/// The first `length` tokens of a text, repeated if it is shorter.
-std::vector<int> sample(const Tokens& tokens, Index length);
+/// With a capital letter.
+std::string capital(std::string word);
+
+/// The number that an evaluation is known by: perplexity, or the first metric of its task.
+struct Headline {
+  std::string name;
+  double value = 0;
+  bool lower_is_better = true;
+  explicit Headline(const Evaluation&);
+  bool better_than(const Headline& other) const { return lower_is_better ? value < other.value : value > other.value; }
+};
 
 EvaluateOptions evaluation_of(const Settings& settings);
-/// How perplexity and latency were taken, in words.
-std::string perplexity_protocol(const Settings& settings, const std::string& source);
+/// How an evaluation and a latency were taken, in words.
+std::string evaluation_protocol(const Settings& settings, const std::string& source, const Evaluation&);
 std::string latency_protocol(const Settings& settings);
 
 }  // namespace espalier::tool

@@ -14,9 +14,14 @@ Facts facts_of(Model& model) {
   f.parameters = count_parameters(model);
   f.trainable = count_trainable(model);
   for_each_projection(model, [&](const std::string&, auto& p) { f.macs += p.weight.size(); });
-  f.macs += model.config.vocab * model.config.hidden;
-  f.vocab = model.config.vocab, f.hidden = model.config.hidden, f.layers = model.config.layers;
-  f.max_positions = model.config.max_positions;
+  const auto& c = model.config;
+  f.hidden = c.hidden, f.layers = c.layers;
+  if constexpr (requires { c.vocab; }) f.vocab = c.vocab, f.max_positions = c.max_positions;
+  if constexpr (requires { model.head.options; }) {
+    for_each_trained(model, [&](const std::string&, auto& map) { f.macs += map.weight.size(); });
+  } else {
+    f.macs += c.vocab * c.hidden;
+  }
   model.groups([&](auto&& g) {
     const auto& mask = *g.mask;
     KeptUnits units{mask.full(), {}};

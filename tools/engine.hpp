@@ -20,8 +20,10 @@
 #include <vector>
 
 #include "any_schedule.hpp"
+#include "data_set.hpp"
 #include "facts.hpp"
 #include "planned.hpp"
+#include "task.hpp"
 
 namespace espalier::tool {
 
@@ -40,7 +42,7 @@ struct FitPlan {
   AdamWOptions adamw;
   BatchOptions batches;
   TrainerOptions trainer;  ///< the rate's steps, and what is measured on the way, are filled in
-  std::optional<TokenFile> validation;
+  std::optional<DataSet> validation;
   EvaluateOptions evaluate;
   bool prune = false;
   std::string criterion = "lora", power = "square";
@@ -98,10 +100,16 @@ class Engine {
   virtual Storage storage() const = 0;
   virtual Facts facts() = 0;
   virtual std::string source_hash() = 0;
-  virtual Evaluation evaluate(const Tokens&, const EvaluateOptions&) = 0;
-  virtual double forward_seconds(std::span<const int> tokens, Shape shape) = 0;  ///< of one forward run
+  /// A file of data, as this model reads it: texts have at most so many tokens.
+  virtual DataSet read(const std::string& path, Index length) = 0;
+  virtual void check(const DataSet&) = 0;  ///< refuses what the model has no place for
+  virtual Evaluation evaluate(const DataSet&, const EvaluateOptions&) = 0;
+  /// Of one forward run over a sequence of so many tokens, or an image.
+  virtual double forward_seconds(const DataSet&, Index length) = 0;
+  virtual Index epoch(const DataSet&, const BatchOptions&) = 0;  ///< windows, or examples, once through the data
+  virtual std::string auto_class() = 0;  ///< of transformers, for what is saved
   virtual std::vector<float> logits(std::span<const int> tokens, Shape shape) = 0;
-  virtual FitResult fit(const FitPlan&, const TokenFile&, Follower&) = 0;
+  virtual FitResult fit(const FitPlan&, const DataSet&, Follower&) = 0;
   /// Adapters and moments as they are now, and back into a model that was opened in the same way, after so many steps.
   virtual std::shared_ptr<const TrainingState> remember() = 0;
   virtual void recall(const TrainingState&, Index steps) = 0;
@@ -123,12 +131,14 @@ class Engine {
 
 /// The checkpoint's own storage, unless --weights says otherwise; where --device says.
 Placement placement_for(const std::string& directory, const std::string& weights, const std::string& device);
+/// Whether a directory is that of an encoder.
+bool holds_encoder(const std::string& directory);
 /// The number format in which a checkpoint stores its embedding.
 Dtype stored_dtype(const std::string& directory);
 
 /// The engine of the family that config.json names.
 std::unique_ptr<Engine> open_engine(Placement where, const std::string& directory, const LowRankOptions& options,
-                                    std::uint64_t seed = 0);
+                                    std::uint64_t seed = 0, const TaskRequest& = {});
 
 /// Options that give no projection an adapter.
 inline LowRankOptions no_adapters() {

@@ -28,6 +28,7 @@
 #include "any_schedule.hpp"
 #include "count_facts.hpp"
 #include "open_engine.hpp"
+#include "reading.hpp"
 
 namespace espalier::tool {
 
@@ -36,34 +37,39 @@ template <class DeviceType, class Family>
 class EngineOf final : public Engine {
  public:
   using Device = DeviceType;
-  using Model = LanguageModel<Device, LowRankAdapter, Family>;
+  using Model = ModelOf<Device, LowRankAdapter, Family>;
+  using Read = Reading<Model>;
 
-  EngineOf(const std::string& directory, const LowRankOptions& options, std::uint64_t seed)
-      : directory_(directory), model_(espalier::load<Model>(device_, directory, options, seed)) {}
+  EngineOf(const std::string& directory, const LowRankOptions& options, std::uint64_t seed, const TaskRequest& task)
+      : directory_(directory), model_(Read::load(device_, directory, options, seed, task)) {}
 
   Storage storage() const override { return std::is_same_v<typename Device::Weight, float> ? Storage::fp32 : Storage::bf16; }
   Facts facts() override { return facts_of(model_); }
   std::string source_hash() override { return model_.source.sha256(); }
 
-  Evaluation evaluate(const Tokens& tokens, const EvaluateOptions& o) override {
-    tokens.check(model_.config.vocab);
-    return espalier::evaluate(model_, tokens, o);
-  }
-  double forward_seconds(std::span<const int> tokens, Shape shape) override {
-    const std::vector<int> nothing(tokens.size(), -100);
+  DataSet read(const std::string& path, Index length) override { return Read::read(model_, path, length); }
+  void check(const DataSet& data) override { Read::check(model_, data); }
+  Evaluation evaluate(const DataSet& data, const EvaluateOptions& o) override { return Read::evaluate(model_, data, o); }
+  double forward_seconds(const DataSet& data, Index length) override {
     const auto begin = std::chrono::steady_clock::now();
-    static_cast<void>(double(model_.evaluate({tokens, std::span<const int>(nothing), shape, 1.0})));
+    Read::once(model_, &data, length);
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
+  Index epoch(const DataSet& data, const BatchOptions& o) override { return Read::epoch(Read::batches(data, o)); }
+  std::string auto_class() override { return Read::kClass; }
   std::vector<float> logits(std::span<const int> tokens, Shape shape) override {
-    const auto numbers = model_.logits(tokens, shape);
-    return {numbers.begin(), numbers.end()};
+    if constexpr (EncoderFamily<Family>) {
+      fail(Errc::unsupported, "logits of tokens are asked of models of language");
+    } else {
+      const auto numbers = model_.logits(tokens, shape);
+      return {numbers.begin(), numbers.end()};
+    }
   }
 
-  FitResult fit(const FitPlan& p, const TokenFile& data, Follower& follower) override {
-    model_.recompute = p.recompute;
+  FitResult fit(const FitPlan& p, const DataSet& data, Follower& follower) override {
+    Read::recompute(model_, p.recompute);
     AdamW<Model> optimizer(model_, p.adamw);
-    Batches batches = data.batches(p.batches);
+    const auto batches = Read::batches(data, p.batches);
     const Index shared = p.shared_steps, pruned = std::max<Index>(1, batches.steps() - shared);
     const auto schedule =  // of the steps that the pruner sees
         !p.prune      ? AnySchedule{}
@@ -117,7 +123,6 @@ class EngineOf final : public Engine {
     };
     const PruneReport range = shaped(options.target.left).report;
     const Index length = p.batches.length;
-    std::vector<int> tokens(std::size_t(length), 0), nothing(std::size_t(length), -100);
     const auto clock = [] {
       return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
     };
@@ -129,7 +134,7 @@ class EngineOf final : public Engine {
         device_.upload(t.view().data, numbers.data(), t.size());
       });
       return median_seconds([&] {
-        static_cast<void>(double(shape.evaluate({tokens, std::span<const int>(nothing), {1, length}, 1.0})));
+        Read::once(shape, nullptr, length);
       }, clock, p.latency);
     };
     return fit_latency(p.target.seconds, range.least, range.dense, seconds_of, p.latency);
@@ -160,7 +165,11 @@ class EngineOf final : public Engine {
     return written(espalier::save(model_, directory, o));
   }
   Written save_gguf(const std::string& path, const std::string& layout, std::optional<Dtype> dtype, bool overwrite) override {
-    return written(espalier::save_gguf(model_, path, {.layout = layout_called(layout), .dtype = dtype, .overwrite = overwrite}));
+    if constexpr (EncoderFamily<Family>) {
+      fail(Errc::unsupported, "{}: a GGUF is written of models of language; an encoder goes out as a directory", path);
+    } else {
+      return written(espalier::save_gguf(model_, path, {.layout = layout_called(layout), .dtype = dtype, .overwrite = overwrite}));
+    }
   }
   void load_adapter(const std::string& directory) override { espalier::load_adapter(model_, directory); }
   void save_adapter(const std::string& directory, bool overwrite) override {
@@ -222,10 +231,10 @@ class EngineOf final : public Engine {
     if (p.criterion == "magnitude") return by(MagnitudeImportance{});
     return by(RandomImportance{.seed = p.seed});
   }
-  FitResult run(const FitPlan& p, AdamW<Model>& optimizer, AnyPruner& pruner, const Batches& batches, Follower& follower,
+  FitResult run(const FitPlan& p, AdamW<Model>& optimizer, AnyPruner& pruner, const auto& batches, Follower& follower,
                 AnySchedule schedule) {
     TrainerOptions options = p.trainer;
-    if (p.validation) options.validation = [&] { return espalier::evaluate(model_, *p.validation, p.evaluate); };
+    if (p.validation) options.validation = [&] { return Read::evaluate(model_, *p.validation, p.evaluate); };
     options.rate.steps = batches.steps();
     if (p.warmup_share > 0) options.rate.warmup = Index(p.warmup_share * double(batches.steps()) + 0.5);
     const std::string periodic = options.checkpoints;
@@ -240,9 +249,10 @@ class EngineOf final : public Engine {
     }
     trainer.options.checkpoints = periodic;
     follower.started(trainer.steps(), from, schedule, pruner.report().prunable);
+    using Run = decltype(trainer);
     struct Relay {
       Follower& follower;
-      Trainer<Model, AnyPruner>& trainer;
+      Run& trainer;
       void on_step(const StepReport& r) {
         follower.on_step(r);
         if (follower.stop()) trainer.stop();

@@ -37,37 +37,36 @@ FitRun::FitRun(const Request& request, const Console& console)
     throw Trouble{Errc::usage, "-d FILE is missing: what should it learn from?", "",
                   "token ids (.bin, .npy, .jsonl), or text (.txt, .jsonl)"};
   use_threads(s.threads);
-  const auto whole = within("--data", "", [&] { return std::make_unique<TokenFile>(read_data(s.data, s.model)); });
+  for (const auto& [option, path] : {std::pair<const char*, const std::string&>{"--data", s.data}, {"--val", s.val}})
+    if (!path.empty()) within(option, "", [&] { static_cast<void>(io::File(path).size()); });  // before a model is read
+  placement_ = placement_for(s.model, s.weights, s.device);
+  engine_ = open_engine(placement_, s.model, adapter_options(s), std::uint64_t(s.seed), task_request(s));
+  const DataSet whole = within("--data", "", [&] { return engine_->read(s.data, s.seq_len); });
   if (s.val.empty()) {
-    auto [first, last] = within("--data", "give a --val file", [&] { return whole->split(0.1); });
-    data_ = std::make_unique<TokenFile>(first), val_ = std::make_unique<TokenFile>(last);
-    val_source_ = "the last 10 % of " + s.data;
+    auto [first, last] = within("--data", "give a --val file", [&] { return whole.split(0.1); });
+    data_ = first, val_ = last;
+    val_source_ = std::string(whole.unit()) == "tokens" ? "the last 10 % of " + s.data : "10 % of " + s.data + ", drawn at random";
   } else {
-    data_ = std::make_unique<TokenFile>(*whole);
-    val_ = within("--val", "", [&] { return std::make_unique<TokenFile>(read_data(s.val, s.model)); });
+    data_ = whole;
+    val_ = within("--val", "", [&] { return engine_->read(s.val, s.seq_len); });
     val_source_ = s.val;
   }
-  placement_ = placement_for(s.model, s.weights, s.device);
-  engine_ = open_engine(placement_, s.model, adapter_options(s), std::uint64_t(s.seed));
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine_->load_adapter(s.adapter); });
   dense_ = engine_->facts();
   if (dense_.trainable == 0) {
     throw Trouble{Errc::usage, "no linear map of the model is named by --targets", "--targets",
                   "e.g. q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"};
   }
-  within("--data", "", [&] { data_->check(dense_.vocab); });
-  within("--val", "", [&] { val_->check(dense_.vocab); });
+  within("--data", "", [&] { engine_->check(*data_); });
+  within("--val", "", [&] { engine_->check(*val_); });
 
   plan_ = fit_plan(request, s.out);
   plan_.validation = *val_;
   plan_.evaluate = evaluation_of(s);
-  const Batches batches = within("--data", "", [&] { return data_->batches(plan_.batches); });
-  steps_ = batches.steps();
-  if (s.steps == 0) {
-    steps_ =
-        std::max<Index>(1, Index(std::llround(s.epochs * double(batches.windows()) / double(s.batch * s.accumulate))));
-    plan_.batches.steps = steps_;
-  }
+  const auto epoch = double(within("--data", "", [&] { return engine_->epoch(*data_, plan_.batches); }));
+  const auto drawn = double(s.batch * s.accumulate);
+  steps_ = s.steps > 0 ? s.steps : std::max<Index>(1, Index(std::llround(s.epochs * epoch / drawn)));
+  plan_.batches.steps = steps_;
   record_.data("data", *data_);
   record_.data("val", *val_);
   record_.set("model", json::Value::object({{"directory", s.model}, {"sha256", engine_->source_hash()}}));
@@ -76,9 +75,10 @@ FitRun::FitRun(const Request& request, const Console& console)
                (s.out.empty() ? "" : " -> " + s.out));
   console_.say(settings_table(request));
   console_.say(trainable_line(dense_.trainable, dense_.parameters));
-  console_.say(format("{} steps of {} tokens: {} epochs of {}; held out: {}", steps_,
-                      with_commas(s.batch * s.accumulate * s.seq_len), fixed(batches.epochs(steps_), 2), s.data,
-                      val_source_));
+  const bool tokens = std::string(data_->unit()) == "tokens";
+  console_.say(format("{} steps of {} {}: {} epochs of {}; held out: {}", steps_,
+                      with_commas(s.batch * s.accumulate * (tokens ? s.seq_len : 1)), data_->unit(),
+                      fixed(double(steps_) * drawn / epoch, 2), s.data, val_source_));
   foresee();
 }
 
@@ -116,7 +116,7 @@ bool FitRun::fit() {
   log_ = std::make_unique<RunLog>(console_, directory_ / "metrics.jsonl", s.log_every, dense_.parameters, plan_.prune);
   const Interruptible interruptible;
   try {
-    before_ = engine_->evaluate(val_->tokens(), evaluation_of(s));
+    before_ = engine_->evaluate(*val_, evaluation_of(s));
     if (s.resume.empty()) log_->on_evaluation({0, before_});
     result_ = engine_->fit(plan_, *data_, *log_);
     log_->finish();

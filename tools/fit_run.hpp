@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "comparison.hpp"
@@ -20,8 +21,8 @@ class FitRun {
   /// Reads and checks everything, and writes nothing. Says the settings and what is trainable.
   FitRun(const Request&, const Console&);
 
-  const TokenFile& data() const { return *data_; }
-  const TokenFile& val() const { return *val_; }
+  const DataSet& data() const { return *data_; }
+  const DataSet& val() const { return *val_; }
   const std::string& val_source() const { return val_source_; }
   const Facts& dense() const { return dense_; }
   const Evaluation& before() const { return before_; }
@@ -54,7 +55,7 @@ class FitRun {
   RunDirectory directory_;
   RunRecord record_;
   Placement placement_;
-  std::unique_ptr<TokenFile> data_, val_;
+  std::optional<DataSet> data_, val_;
   std::string val_source_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<RunLog> log_;

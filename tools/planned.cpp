@@ -3,7 +3,7 @@
 
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/backend/meta.hpp>
-#include <espalier/model/families.hpp>
+#include <espalier/model/encoder_families.hpp>
 #include <espalier/model/stored_budget.hpp>
 #include <espalier/prune/compact.hpp>
 #include <espalier/prune/importance/random.hpp>
@@ -12,6 +12,7 @@
 
 #include "any_schedule.hpp"
 #include "count_facts.hpp"
+#include "model_of.hpp"
 #include "numbers.hpp"
 
 namespace espalier::tool {
@@ -19,7 +20,7 @@ namespace {
 
 using Device = Meta<float>;
 template <class Family>
-using Shapes = LanguageModel<Device, Frozen, Family>;
+using Shapes = ModelOf<Device, Frozen, Family>;
 
 Layout layout_called(const std::string& name) {
   for (const Layout l : {Layout::uniform, Layout::padded, Layout::compact})
@@ -79,12 +80,12 @@ Planned<Family> planned(const typename Family::Config& config, const ModelSource
 }
 
 namespace {
-// Compiled here for every family of the list; the linker must find them.
-template <class... Family>
-auto compiled(Families<Family...>) {
-  return std::tuple(&target_of<Family>..., &planned<Family>...);
+// Compiled here for every family of the lists; the linker must find them.
+template <class... Family, class... Encoder>
+auto compiled(Families<Family...>, Families<Encoder...>) {
+  return std::tuple(&target_of<Family>..., &planned<Family>..., &target_of<Encoder>..., &planned<Encoder>...);
 }
-[[gnu::used]] const auto kept = compiled(LanguageFamilies{});
+[[gnu::used]] const auto kept = compiled(LanguageFamilies{}, EncoderFamilies{});
 }  // namespace
 
 Table target_table(const PruneReport& r, const PrunerOptions& o, double left, const std::optional<LatencyReached>& latency) {

@@ -3,6 +3,7 @@
 
 #include "granularity.hpp"
 #include "numbers.hpp"
+#include "requests.hpp"
 
 namespace espalier::tool {
 namespace {
@@ -27,20 +28,22 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
   std::vector<std::unique_ptr<Engine>> engines;
   std::vector<Engine*> timed;
   const auto open = [&](const std::string& name, const std::string& directory) {
-    engines.push_back(open_engine(run.placement(), directory, no_adapters()));
+    const TaskRequest task = directory == s.model ? task_request(s) : TaskRequest{};  // what was written says what it is for
+    engines.push_back(open_engine(run.placement(), directory, no_adapters(), std::uint64_t(s.seed), task));
     timed.push_back(engines.back().get());
     out.models.push_back({name, timed.back()->facts(), weight_bytes(directory), {}, 0});
   };
   open("dense", s.model);
   out.models[0].evaluation = run.before();
   for (const Variant& v : variants) open(v.name, v.directory);
-  out.models[1].evaluation = timed[1]->evaluate(run.val().tokens(), evaluation_of(s));
-  const auto seconds = latencies(timed, sample(run.val().tokens(), s.seq_len), s.runs);
+  out.models[1].evaluation = timed[1]->evaluate(run.val(), evaluation_of(s));
+  const auto seconds = latencies(timed, run.val(), s.seq_len, s.runs);
   for (std::size_t m = 0; m < seconds.size(); ++m) out.models[m].latency = seconds[m];
 
   const Measured &dense = out.models[0], &pruned = out.models[1];
   out.table = comparison(out.models);
   const auto change = changes(dense, pruned);
+  const Headline was(dense.evaluation), is(pruned.evaluation);
   const double share = fitted.pruned ? fitted.pruned->reached : 0;
   out.report = run.report((request.verb == Verb::demo ? std::string("The demo transformer") : io::base_name(s.model)) +
                           ", pruned");
@@ -59,15 +62,13 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
        true},
       {"Latency", change[4], milliseconds(dense.latency) + " to " + milliseconds(pruned.latency),
        pruned.latency < dense.latency},
-      {"Perplexity", fixed(pruned.evaluation.perplexity, 3),
-       "dense, before tuning: " + fixed(dense.evaluation.perplexity, 3),
-       pruned.evaluation.perplexity < dense.evaluation.perplexity},
+      {capital(is.name), fixed(is.value, 3), "dense, before tuning: " + fixed(was.value, 3), is.better_than(was)},
       {"File", bytes_text(double(pruned.file_bytes)), "was " + bytes_text(double(dense.file_bytes)), true}};
   // Which units these are, in the numbers of the dense model, is known from the run; the file knows only how many.
   out.report.layers = run.pictured();
   out.report.comparison = out.table;
   out.report.notes = {
-      perplexity_protocol(s, run.val_source()) + " The pruned model was also tuned, the dense one was not.",
+      evaluation_protocol(s, run.val_source(), pruned.evaluation) + " The pruned model was also tuned, the dense one was not.",
       latency_protocol(s),
       "Parameters and MACs are counted from the tensors, file sizes from the files. MACs: multiplications with "
       "weights, "

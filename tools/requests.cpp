@@ -71,6 +71,8 @@ std::optional<WeightPattern> weight_pattern(const Settings& s) {
   }
 }
 
+TaskRequest task_request(const Settings& s) { return {s.task, s.data, s.adapter}; }
+
 TargetRequest target_request(const Settings& s) {
   return {.parameters = double(s.target_parameters),
           .macs = double(s.target_macs),

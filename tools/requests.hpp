@@ -20,6 +20,7 @@ bool compacts_live(const Settings&);
 /// None: groups leave.
 std::optional<WeightPattern> weight_pattern(const Settings&);
 TargetRequest target_request(const Settings&);
+TaskRequest task_request(const Settings&);
 /// What makes a run the run it is: its settings without files, speed and talk.
 json::Value identity_of(const Request&);
 FitPlan fit_plan(const Request&, const std::string& checkpoints);

@@ -133,12 +133,15 @@ std::string RunLog::line(const StepReport& r) const {
 void RunLog::on_evaluation(const EvaluationReport& r) {
   if (pending_.is_null()) pending_ = json::Value::object({{"step", r.step}});
   pending_.set("val_loss", finite(r.result.loss));
-  pending_.set("ppl", finite(r.result.perplexity));
+  if (r.result.metrics.empty()) pending_.set("ppl", finite(r.result.perplexity));
+  for (const Metric& metric : r.result.metrics) pending_.set(metric.name, finite(metric.value));
+  std::string metrics = r.result.metrics.empty() ? " | perplexity " + fixed(r.result.perplexity, 3) : "";
+  for (const Metric& metric : r.result.metrics) metrics += " | " + metric.name + " " + fixed(metric.value, 3);
   const bool first = !has_val_;
   last_val_ = r.result.loss, has_val_ = true;
   console_.say(console_.bold(format("step {}{} | val ", r.step, steps_ > 0 ? format("/{}", steps_) : "") +
-                             fixed(r.result.loss, 3) + " | perplexity " + fixed(r.result.perplexity, 3)) +
-               (first ? console_.faint(format("  ({} tokens)", with_commas(r.result.tokens))) : ""));
+                             fixed(r.result.loss, 3) + metrics) +
+               (first ? console_.faint(format("  ({} {})", with_commas(r.result.tokens), r.result.metrics.empty() ? "tokens" : "labels")) : ""));
 }
 
 void RunLog::on_compaction(const CompactionReport& r) {

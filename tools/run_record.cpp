@@ -79,9 +79,8 @@ RunRecord::RunRecord(const Request& request) : root_(json::Value::object()) {
   root_.set("settings", settings_json(request));
 }
 
-void RunRecord::data(const std::string& key, const TokenFile& file) {
-  root_.set(
-      key, json::Value::object({{"source", file.source()}, {"tokens", file.size()}, {"sha256", file.tokens().hash()}}));
+void RunRecord::data(const std::string& key, const DataSet& file) {
+  root_.set(key, json::Value::object({{"source", file.source()}, {file.unit(), file.size()}, {"sha256", file.hash()}}));
 }
 
 double RunRecord::seconds() const {
@@ -105,7 +104,8 @@ std::vector<std::pair<std::string, std::string>> RunRecord::provenance() const {
   for (const char* key : {"data", "val"}) {
     const json::Value* data = root_.find(key);
     if (data == nullptr) continue;
-    out.emplace_back(std::string(key) + " tokens", with_commas(data->index("tokens")));
+    for (const char* unit : {"tokens", "examples"})
+      if (data->contains(unit)) out.emplace_back(format("{} {}", key, unit), with_commas(data->index(unit)));
     out.emplace_back(std::string(key) + " sha256", data->text("sha256").substr(0, 16));
   }
   return out;

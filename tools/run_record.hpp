@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <chrono>
-#include <espalier/data/tokens.hpp>
 #include <espalier/io/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "data_set.hpp"
 #include "settings.hpp"
 
 namespace espalier::tool {
@@ -20,7 +20,7 @@ std::vector<std::pair<std::string, std::string>> shown_settings(const Request& r
 class RunRecord {
  public:
   explicit RunRecord(const Request& request);
-  void data(const std::string& key, const TokenFile& file);
+  void data(const std::string& key, const DataSet& file);
   void set(const std::string& key, json::Value value) { root_.set(key, std::move(value)); }
   /// status: running, interrupted, done or failed.
   std::string text(const std::string& status);

@@ -26,7 +26,7 @@ enum class Origin { fallback, run, file, environment, command_line };
 /// Everything a person can ask for: one field an option, in the field's own words. Names are in options_table.cpp.
 struct Settings {
   // files
-  std::string model, out, data, val, adapter, resume, config;
+  std::string model, out, data, val, adapter, resume, config, task = "auto";
   // the adapter
   Index rank = 8;
   double alpha = 16, dropout = 0;

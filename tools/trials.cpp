@@ -70,13 +70,12 @@ std::vector<Arm> arms_of(const Settings& s) {
   return arms;
 }
 
-Trials::Trials(const Request& request, const TokenFile& data, const TokenFile& val)
+Trials::Trials(const Request& request, const DataSet& data, const DataSet& val)
     : request_(request), data_(data), val_(val),
       placement_(placement_for(request.settings.model, request.settings.weights, request.settings.device)),
       dense_(open_engine(placement_, request.settings.model, no_adapters())) {
-  const Facts facts = dense_->facts();
-  data.check(facts.vocab), val.check(facts.vocab);
-  steps_ = data.batches(plan({}).batches).steps();
+  dense_->check(data), dense_->check(val);
+  steps_ = data.as<TokenFile>().batches(plan({}).batches).steps();
   shared_ = Index(request.settings.warmup * double(steps_) + 0.5);
 }
 
@@ -118,8 +117,8 @@ std::optional<Trial> Trials::run(const Arm& arm, const std::function<bool()>& st
   engine->compact();
   const Facts facts = engine->facts();
   Trial t{.arm = arm, .reached = fitted.pruned ? fitted.pruned->reached : 0, .parameters = facts.parameters, .macs = facts.macs};
-  t.loss = engine->evaluate(val_.tokens(), evaluation_of(s)).loss;
-  const auto seconds = latencies({dense_.get(), engine.get()}, sample(val_.tokens(), s.seq_len), s.runs);
+  t.loss = engine->evaluate(val_, evaluation_of(s)).loss;
+  const auto seconds = latencies({dense_.get(), engine.get()}, val_, s.seq_len, s.runs);
   t.dense_latency = seconds[0], t.latency = seconds[1];
   t.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return t;

@@ -42,7 +42,7 @@ std::vector<Arm> arms_of(const Settings&);
 /// Runs arms. All arms of a seed begin with the same steps without pruning, which are run once and taken up from there.
 class Trials {
  public:
-  Trials(const Request&, const TokenFile& data, const TokenFile& val);
+  Trials(const Request&, const DataSet& data, const DataSet& val);
 
   Index steps() const { return steps_; }
   Index shared_steps() const { return shared_; }
@@ -54,7 +54,7 @@ class Trials {
   bool share(Index seed, const std::function<bool()>& stop);
 
   const Request& request_;
-  const TokenFile &data_, &val_;
+  const DataSet &data_, &val_;
   Placement placement_;
   Index steps_ = 0, shared_ = 0;
   std::unique_ptr<Engine> dense_;                ///< as it was read: what latencies are compared with

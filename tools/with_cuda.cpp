@@ -24,8 +24,8 @@ CudaState cuda_state() {
 }
 
 std::unique_ptr<Engine> open_on_gpu(Storage weights, const std::string& directory, const LowRankOptions& options,
-                                    std::uint64_t seed) {
-  return open_as<CudaFp32, CudaBf16>(weights, directory, options, seed);
+                                    std::uint64_t seed, const TaskRequest& task) {
+  return open_as<CudaFp32, CudaBf16>(weights, directory, options, seed, task);
 }
 
 }  // namespace espalier::tool

@@ -7,7 +7,7 @@ namespace espalier::tool {
 
 CudaState cuda_state() { return {}; }
 
-std::unique_ptr<Engine> open_on_gpu(Storage, const std::string&, const LowRankOptions&, std::uint64_t) {
+std::unique_ptr<Engine> open_on_gpu(Storage, const std::string&, const LowRankOptions&, std::uint64_t, const TaskRequest&) {
   fail(Errc::resources, "this build has no CUDA");
 }
 

@@ -4,6 +4,7 @@
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/nn/block.hpp>
+#include <espalier/nn/recompute.hpp>
 
 #include "gradients.hpp"
 #if !defined(ESPALIER_TEST_ORACLE_ONLY)
@@ -42,13 +43,13 @@ struct Angled {
 
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
     act.angles = rotary.angles(pass);
-    if constexpr (requires { &Inner::forward_briefly; })
-      if (brief) return inner.forward_briefly(pass, x, act.inner, act.angles);
+    if constexpr (requires { typename Inner::Context; act.inner.input_norm; })
+      if (brief) return forward_briefly(inner, pass, View<const T, 2>(x), act.inner, act.angles);
     return inner.forward(pass, x, act.inner, act.angles);
   }
   void backward(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx) {
-    if constexpr (requires { &Inner::backward_briefly; })
-      if (brief) return inner.backward_briefly(pass, dy, act.inner, dx, act.angles);
+    if constexpr (requires { typename Inner::Context; act.inner.input_norm; })
+      if (brief) return backward_briefly(inner, pass, View<const T, 2>(dy), act.inner, dx, act.angles);
     inner.backward(pass, dy, act.inner, dx, act.angles);
   }
   template <class Self, class F>

@@ -10,6 +10,7 @@ thread, from the checkpoints in tests/data/hf and the tokenizers in tests/data/t
 tokenizer.json       BERT's, of 40 words: for the checkpoints in tests/data/hf
 pairs.jsonl          sentence1, sentence2 and a class of three
 scores.jsonl         a sentence and a number
+text.txt             400 sentences, in which some words follow each other
 images.npy           bytes, (12, 3, 8, 8); images.labels.npy: a class of three each; preprocessor_config.json: how they are scaled
 cut.json             of texts and pairs, cut to several lengths: ids and token types, for two of tests/data/tokenizers
 course.json          for a case each: loss, logits and what follows from them before and after six steps of AdamW, each over two
@@ -142,6 +143,14 @@ def main():
     scores = [{"sentence": sentence(rng, 2, 18), "label": round(float(rng.normal()), 3)} for _ in range(24)]
     write_lines(out / "pairs.jsonl", pairs)
     write_lines(out / "scores.jsonl", scores)
+    follow = {w: [WORDS[i] for i in rng.integers(0, 32, 3)] for w in WORDS}
+    text = []
+    for _ in range(400):
+        line = ["the"]
+        while len(line) < 12:
+            line.append(follow[line[-1]][rng.integers(0, 3)])
+        text.append(" ".join(line) + " .")
+    (out / "text.txt").write_text("\n".join(text) + "\n")
     images = rng.integers(0, 256, (12, 3, 8, 8), dtype=np.uint8)
     labels = rng.integers(0, 3, 12)
     np.save(out / "images.npy", images)

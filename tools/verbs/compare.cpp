@@ -47,13 +47,13 @@ class TrialFile {
 };
 
 /// What has to be the same in all arms for their numbers to be compared.
-json::Value protocol(const Request& request, const Trials& trials, const TokenFile& data, const TokenFile& val,
+json::Value protocol(const Request& request, const Trials& trials, const DataSet& data, const DataSet& val,
                      const std::string& model_hash) {
   const Settings& s = request.settings;
   const EvaluateOptions e = evaluation_of(s);
   return json::Value::object({{"model_sha256", model_hash},
-                              {"data_sha256", data.tokens().hash()},
-                              {"val_sha256", val.tokens().hash()},
+                              {"data_sha256", data.hash()},
+                              {"val_sha256", val.hash()},
                               {"val_tokens", val.size()},
                               {"length", e.length},
                               {"stride", e.stride > 0 ? e.stride : e.length},
@@ -87,10 +87,12 @@ int compare(const Request& request, const Console& console) {
     throw Trouble{Errc::usage, "-d FILE is missing: what should the arms learn from?", "",
                   "token ids (.bin, .npy, .jsonl), or text (.txt, .jsonl)"};
   }
+  if (holds_encoder(s.model))
+    throw Trouble{Errc::unsupported, "a comparison is of models of language", s.model, "espalier prune tells of one encoder at a time"};
   use_threads(s.threads);
-  const TokenFile whole = within("--data", "", [&] { return read_data(s.data, s.model); });
+  const DataSet whole = within("--data", "", [&] { return read_tokens(s.data, s.model); });
   const auto [data, val] = s.val.empty() ? within("--data", "give a --val file", [&] { return whole.split(0.1); })
-                                         : std::pair(whole, within("--val", "", [&] { return read_data(s.val, s.model); }));
+                                         : std::pair<DataSet, DataSet>(whole, within("--val", "", [&] { return read_tokens(s.val, s.model); }));
   Trials trials(request, data, val);
   const std::vector<Arm> arms = arms_of(s);
   const Index pruned = Index(arms.size()) - s.seeds;
@@ -145,8 +147,8 @@ int compare(const Request& request, const Console& console) {
 
   const Table table = comparison_table(done);
   const std::vector<std::string> notes = {
-      perplexity_protocol(s, s.val.empty() ? "the last 10 % of " + s.data : s.val),
-      format("Held-out text: {} tokens, SHA-256 {}.", with_commas(val.size()), val.tokens().hash()),
+      evaluation_protocol(s, s.val.empty() ? "the last 10 % of " + s.data : s.val, {}),
+      format("Held-out text: {} tokens, SHA-256 {}.", with_commas(val.size()), val.hash()),
       latency_protocol(s) + " Speed: latency of the dense model over that of the compacted one.",
       format("Mean of {} seeds ± half of the 95 % confidence interval (Student's t). A seed decides adapters, batches and dropout.", s.seeds),
       "What leaves: " + (find_unit_word(s.granularity) ? std::string(find_unit_word(s.granularity)->what) + ", for good."

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 
+#include "../data.hpp"
 #include "../numbers.hpp"
 #include "../pruned_result.hpp"
 #include "../requests.hpp"
@@ -95,7 +96,7 @@ int demo(const Request& asked, const Console& console) {
 
   // The rounded model and its file are the same function to the last bit; padding adds zeros, which may regroup sums.
   trained->round(dtype);
-  const auto tokens = sample(run.val().tokens(), s.seq_len);
+  const auto tokens = sample(run.val().as<TokenFile>().tokens(), s.seq_len);
   const Shape shape{1, s.seq_len};
   const auto expected = trained->logits(tokens, shape);
   const auto reloaded = compare(expected, open_engine(run.placement(), s.out, no_adapters())->logits(tokens, shape));

@@ -20,7 +20,7 @@ int export_model(const Request& request, const Console& console) {
   }
   use_threads(s.threads);
   const Placement where{s.weights == "bf16" ? Storage::bf16 : Storage::fp32, s.device == "cuda"};  // fp32 holds whatever the file has
-  const auto engine = open_engine(where, s.model, no_adapters());
+  const auto engine = open_engine(where, s.model, no_adapters(), 0, task_request(s));
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine->load_adapter(s.adapter); });
   if (s.dry_run) {
     console.result(console.json() ? "{\"dry_run\": true}\n" : "nothing was written: --dry-run\n");

@@ -136,7 +136,7 @@ void describe_adapter(Sheet& sheet, const std::string& directory, std::vector<Te
 }
 
 void describe_data(Sheet& sheet, const std::string& path) {
-  const TokenFile file = read_data(path);
+  const TokenFile file = read_tokens(path);
   const Tokens& t = file.tokens();
   int least = t.ids.empty() ? 0 : t.ids[0], most = least;
   std::vector<bool> seen;

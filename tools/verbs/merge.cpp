@@ -19,7 +19,7 @@ int merge(const Request& request, const Console& console) {
   use_threads(s.threads);
   // Added in fp32 and rounded once, when it is written.
   const Placement where{s.weights == "bf16" ? Storage::bf16 : Storage::fp32, s.device == "cuda"};
-  const auto engine = open_engine(where, s.model, no_adapters());
+  const auto engine = open_engine(where, s.model, no_adapters(), 0, task_request(s));
   within("--adapter", "", [&] { engine->load_adapter(s.adapter); });
   const Facts facts = engine->facts();
   console.say(trainable_line(facts.trainable, facts.parameters));

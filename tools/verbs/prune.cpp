@@ -20,6 +20,7 @@ int prune(const Request& request, const Console& console) {
 
   const FitResult& fitted = run.result();
   std::unique_ptr<Engine> trained = run.release();
+  const std::string loader = trained->auto_class();
   trained->merge();
   trained->compact();
   run.picture(trained->facts());
@@ -37,7 +38,7 @@ int prune(const Request& request, const Console& console) {
   for (const std::string& warning : result.warnings) console.warn(warning);
   for (const std::string& note : result.report.notes) console.say(console.faint(note));
   for (const std::string& note : written.notes) console.say("note: " + note);
-  console.say("wrote " + s.out + "  (layout: " + written.layout + "; loads with AutoModelForCausalLM.from_pretrained)");
+  console.say("wrote " + s.out + "  (layout: " + written.layout + "; loads with " + loader + ".from_pretrained)");
   console.say("report: " + s.out + "/report.html");
   console.say("next: espalier eval " + s.out + " -d " + (s.val.empty() ? s.data : s.val));
   return 0;

@@ -17,19 +17,19 @@ int train(const Request& request, const Console& console) {
   }
   if (!run.fit()) return kInterrupted;
   Measured before{"before", run.dense(), 0, run.before(), 0}, after{"after", run.dense(), 0, {}, 0};
-  after.evaluation = run.engine().evaluate(run.val().tokens(), evaluation_of(s));
+  after.evaluation = run.engine().evaluate(run.val(), evaluation_of(s));
   run.directory().place([&](const std::string& to) { run.engine().save_adapter(to, false); });
 
   const Table table = comparison({before, after});
   Report report = run.report(io::base_name(s.model) + ", fine-tuned");
   report.summary = format("Low-rank adapters of rank {}, {} steps on {}.", s.rank, run.result().summary.step, s.data);
-  report.tiles = {{"Perplexity", fixed(after.evaluation.perplexity, 3), "was " + fixed(before.evaluation.perplexity, 3),
-                   after.evaluation.perplexity < before.evaluation.perplexity},
+  const Headline was(before.evaluation), is(after.evaluation);
+  report.tiles = {{capital(is.name), fixed(is.value, 3), "was " + fixed(was.value, 3), is.better_than(was)},
                   {"Trainable", brief(double(run.dense().trainable)),
                    "of " + brief(double(run.dense().parameters)) + " parameters", false},
                   {"Adapter", bytes_text(double(weight_bytes(s.out))), "on disk", false}};
   report.comparison = table;
-  report.notes = {perplexity_protocol(s, run.val_source())};
+  report.notes = {evaluation_protocol(s, run.val_source(), after.evaluation)};
   const json::Value result = json::Value::object({{"out", s.out},
                                                   {"steps", run.result().summary.step},
                                                   {"trainable", run.dense().trainable},

@@ -47,14 +47,15 @@ struct Gpt2MlpNames {
 };
 
 /// Token and position embeddings, blocks and a last norm: the checkpoint's "transformer".            Radford et al. 2019
-template <Backend Device, template <class> class Adapter>
+/// BlockOf: another block of the same parts.
+template <Backend Device, template <class> class Adapter, template <class, class, class, class, class> class BlockOf = PreNormBlock>
 struct Gpt2Stem {
   using T = typename Device::Activation;
   using W = typename Device::Weight;
   using Norm = LayerNorm<Device>;
   using Attention = FusedAttention<Device, Adapter, Gpt2AttentionNames>;
   using FeedForward = Mlp<Device, Adapter, Gpt2MlpNames>;
-  using Block = PreNormBlock<Device, Norm, Attention, FeedForward, Gpt2Names>;
+  using Block = BlockOf<Device, Norm, Attention, FeedForward, Gpt2Names>;
   static constexpr const char *kName = "transformer", *kLayers = "h";
 
   Gpt2Stem(Device& device, const Gpt2Config& c, const typename Block::Projection::Options& options)

@@ -10,6 +10,7 @@
 #include <espalier/model/stem_units.hpp>
 #include <espalier/nn/language_head.hpp>
 #include <espalier/nn/linear.hpp>
+#include <espalier/nn/recompute.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -137,7 +138,7 @@ class LanguageModel {
     for (std::size_t l = 0; l < model.layers.size(); ++l) {
       auto& block = model.layers[l];
       block.residual = units_.residual_of(l, x.cols());
-      x = recompute ? block.forward_briefly(pass, x, activations_[l], context_)
+      x = recompute ? forward_briefly(block, pass, View<const T, 2>(x), activations_[l], context_)
                     : block.forward(pass, x, activations_[l], context_);
     }
     return model.norm.forward(pass, x, last_);
@@ -176,7 +177,7 @@ class LanguageModel {
       const auto below = l > lowest ? dh : View<T, 2>{};
       auto& block = model.layers[l];
       if (recompute) {
-        block.backward_briefly(pass, d, activations_[l], below, context_);
+        backward_briefly(block, pass, View<const T, 2>(d), activations_[l], below, context_);
       } else {
         block.backward(pass, d, activations_[l], below, context_);
       }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <espalier/kernel/elementwise.hpp>
 #include <espalier/nn/attention.hpp>
 #include <espalier/nn/feed_forward.hpp>
 #include <espalier/nn/learns.hpp>
-#include <espalier/nn/recompute.hpp>
 #include <utility>
 
 namespace espalier::inline v0 {
@@ -62,16 +62,6 @@ class PreNormBlock {
     if (!dx) return;
     input_layernorm.backward(scratch, dn, act.input_norm, dx);
     pass.device.for_each(dx.size(), kernel::Accumulate<T>{da.data, dx.data});
-  }
-
-  /// Forward that keeps nothing but its input, and backward after it.
-  View<T, 2> forward_briefly(Pass<Device>& pass, View<const T, 2> x, Activations& act,
-                             const Context& context) const {
-    return espalier::forward_briefly(*this, pass, x, act, context);
-  }
-  void backward_briefly(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx,
-                        const Context& context) {
-    espalier::backward_briefly(*this, pass, dy, act, dx, context);
   }
 
   template <class Self, class F>
