@@ -4,7 +4,7 @@
 #include <espalier/backend/meta.hpp>
 #include <espalier/data/tokenizer/tokenizer_file.hpp>
 #include <espalier/io/safetensors.hpp>
-#include <espalier/model/families.hpp>
+#include <espalier/model/encoder_families.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/peft.hpp>
 #include <espalier/model/plan_file.hpp>
@@ -13,6 +13,7 @@
 #include "../comparison.hpp"
 #include "../count_facts.hpp"
 #include "../data.hpp"
+#include "../model_of.hpp"
 #include "../numbers.hpp"
 #include "../requests.hpp"
 #include "../trouble.hpp"
@@ -115,6 +116,46 @@ void describe_model(Sheet& sheet, const std::string& directory, std::vector<Tens
             file.source + format(": {} of {} units kept", with_commas(kept), with_commas(full)));
 }
 
+/// What an encoder is asked for.
+template <class Config>
+std::string task_text(const Config& c, bool masked) {
+  if (masked) return "masked language";
+  const Problem kind = c.labels.kind();
+  return format("{} with {} labels", kind == Problem::regression       ? "regression"
+                                     : kind == Problem::one_label      ? "classification"
+                                                                       : "classification, several may hold,", c.labels.count);
+}
+
+template <class Family>
+void describe_encoder(Sheet& sheet, const std::string& directory, std::vector<TensorInfo>& tensors) {
+  const ModelFiles<typename Family::Config> files(directory);
+  const auto& c = files.config;
+  Meta<float> device;
+  ModelOf<Meta<float>, Frozen, Family> model(device, c);
+  const Facts f = facts_of(model);
+  for (const std::string& name : files.tensors.names()) tensors.push_back(files.tensors.info(name));
+  sheet.add("kind", "model", "model, " + files.source.config.text("model_type", "?"));
+  sheet.add("task", task_text(c, espalier::detail::predicts_tokens<Family>()));
+  if (files.new_head) sheet.add("head", "new", "new: the files have none");
+  sheet.add("layers", c.layers);
+  sheet.add("hidden", c.hidden);
+  sheet.add("heads", c.heads);
+  sheet.add("head_dim", c.head_dim);
+  sheet.add("feed_forward", c.feed_forward);
+  if constexpr (requires { c.grid; }) {
+    sheet.add("images", json::Value(std::vector<Index>{c.grid.channels, c.grid.height, c.grid.width}),
+              format("{} x {} with {} channels, patches of {} x {}", c.grid.height, c.grid.width, c.grid.channels, c.grid.down, c.grid.across));
+  } else {
+    const std::string tokenizer = tokenizer_file(directory);
+    sheet.add("vocabulary", c.vocab, with_commas(c.vocab) + (tokenizer.empty() ? "" : " (text goes through " + tokenizer + ")"));
+    sheet.add("positions", c.max_positions);
+  }
+  sheet.add("parameters", f.parameters, with_commas(f.parameters) + " without the head of a task");
+  sheet.add("macs_per_token", f.macs, brief(double(f.macs)));
+  sheet.add("numbers", dtypes_text(tensors));
+  sheet.add("file_bytes", weight_bytes(directory), bytes_text(double(weight_bytes(directory))));
+}
+
 void describe_adapter(Sheet& sheet, const std::string& directory, std::vector<TensorInfo>& tensors) {
   const AdapterConfig config = read_adapter_config(directory);
   const SafetensorsFile file(io::resolve_inside(directory, "adapter_model.safetensors"));
@@ -163,8 +204,14 @@ int info(const Request& request, const Console& console) {
   if (io::is_directory(path)) {
     const bool adapter =
         io::exists(io::join(path, "adapter_config.json")) && !io::exists(io::join(path, "config.json"));
-    if (adapter) describe_adapter(sheet, path, tensors);
-    else with_family(path, [&](auto family) { describe_model<decltype(family)>(sheet, path, tensors); });
+    if (adapter) {
+      describe_adapter(sheet, path, tensors);
+    } else if (is_encoder(path)) {
+      with_encoder_family(path, predicts_tokens(path, task_request(request.settings)),
+                          [&](auto family) { describe_encoder<decltype(family)>(sheet, path, tensors); });
+    } else {
+      with_family(path, [&](auto family) { describe_model<decltype(family)>(sheet, path, tensors); });
+    }
   } else if (path.ends_with(".safetensors")) {
     const SafetensorsFile file(path);
     Index numbers = 0;

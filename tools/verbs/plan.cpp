@@ -2,12 +2,13 @@
 #include <algorithm>
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/backend/meta.hpp>
-#include <espalier/model/families.hpp>
+#include <espalier/model/encoder_families.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/stored_budget.hpp>
 
 #include "../count_facts.hpp"
 #include "../granularity.hpp"
+#include "../model_of.hpp"
 #include "../numbers.hpp"
 #include "../planned.hpp"
 #include "../requests.hpp"
@@ -51,7 +52,7 @@ int plan_for(const Request& request, const Console& console) {
   const TargetRequest target = target_request(s);
   options.target = target_of<Family>(target, files.config, files.source, options);
   Meta<float> device;
-  LanguageModel<Meta<float>, Frozen, Family> whole(device, files.config);
+  ModelOf<Meta<float>, Frozen, Family> whole(device, files.config);
   espalier::detail::prune_by(whole, options.granularity);
   const Facts dense = facts_of(whole);
   const double dense_bytes = double(stored_bytes(whole, files.source, target.dtype).count(whole));
@@ -174,8 +175,9 @@ int plan_for(const Request& request, const Console& console) {
 int plan(const Request& request, const Console& console) {
   need_model(request);
   use_threads(request.settings.threads);
-  return with_family(request.settings.model,
-                     [&](auto family) { return plan_for<decltype(family)>(request, console); });
+  const std::string& model = request.settings.model;
+  const auto planned_for = [&](auto family) { return plan_for<decltype(family)>(request, console); };
+  return is_encoder(model) ? with_encoder_family(model, predicts_tokens(model, task_request(request.settings)), planned_for) : with_family(model, planned_for);
 }
 
 }  // namespace espalier::tool

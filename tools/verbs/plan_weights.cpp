@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/backend/meta.hpp>
-#include <espalier/model/families.hpp>
+#include <espalier/model/encoder_families.hpp>
 #include <espalier/model/load.hpp>
 #include <map>
 #include <set>
 
+#include "../model_of.hpp"
 #include "../count_facts.hpp"
 #include "../numbers.hpp"
 #include "../requests.hpp"
@@ -30,7 +31,7 @@ template <class Family>
 std::vector<Kind> kinds_of(const std::string& directory, const PrunerOptions& options) {
   const ModelFiles<typename Family::Config> files(directory);
   Meta<float> device;
-  LanguageModel<Meta<float>, Frozen, Family> model(device, files.config);
+  ModelOf<Meta<float>, Frozen, Family> model(device, files.config);
   std::map<const void*, Index> layers;
   Index count = 0;
   model.groups([&](auto group) {
@@ -61,8 +62,9 @@ std::vector<Kind> kinds_of(const std::string& directory, const PrunerOptions& op
 int plan_weights(const Request& request, const Console& console) {
   const Settings& s = request.settings;
   const WeightPattern pattern = *weight_pattern(s);
-  const std::vector<Kind> kinds =
-      with_family(s.model, [&](auto family) { return kinds_of<decltype(family)>(s.model, pruner_options(s)); });
+  const auto kinds_in = [&](auto family) { return kinds_of<decltype(family)>(s.model, pruner_options(s)); };
+  const std::vector<Kind> kinds = is_encoder(s.model) ? with_encoder_family(s.model, predicts_tokens(s.model, task_request(s)), kinds_in)
+                                                      : with_family(s.model, kinds_in);
   Index all = 0;
   for (const Kind& k : kinds) all += k.weights();
 

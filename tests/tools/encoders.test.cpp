@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "run_tool.hpp"
+
+using namespace tooltest;
+
+namespace {
+
+const std::string examples = std::string(ESPALIER_TEST_DATA) + "/examples";
+
+/// A copy of a small checkpoint with the tokenizer of its 40 words.
+std::string encoder(const Scratch& scratch, const std::string& name) {
+  const std::string directory = scratch / name;
+  fs::copy(checkpoint(name), directory, fs::copy_options::recursive);
+  fs::copy(examples + "/tokenizer.json", directory + "/tokenizer.json");
+  return directory;
+}
+/// The same without what one head says of labels, and without the head: as a model that is to be tuned.
+void change_config(const std::string& directory, const char* architecture) {
+  auto config = nlohmann::json::parse(read(directory + "/config.json"));
+  for (const char* key : {"id2label", "label2id", "num_labels", "problem_type"}) config.erase(key);
+  config["architectures"] = {architecture};
+  write(directory + "/config.json", config.dump());
+}
+const std::vector<std::string> quick{"--batch", "4", "--runs", "1", "--json"};
+
+}  // namespace
+
+TEST_CASE("eval says of pairs what transformers says of them") {
+  const Scratch scratch;
+  const std::string model = encoder(scratch, "bert-classes");
+  const Result r = run(std::vector<std::string>{"eval", model, "-a", model + "/adapter", "-d", examples + "/pairs.jsonl"} + quick);
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  const auto before = nlohmann::json::parse(read(examples + "/course.json"))["bert-classes"]["before"];
+  CHECK(r.json().at("loss").get<double>() == doctest::Approx(before["loss"].get<double>()).epsilon(1e-5));
+  CHECK(r.json().at("accuracy").get<double>() == doctest::Approx(before["accuracy"].get<double>()));
+  CHECK(r.json().at("labels") == 24);
+  CHECK(r.json().contains("f1"));
+  CHECK(r.json().contains("matthews"));
+  CHECK_FALSE(r.json().contains("perplexity"));
+
+  const std::string scores = encoder(scratch, "bert-regression");
+  const Result regression = run(std::vector<std::string>{"eval", scores, "-a", scores + "/adapter", "-d", examples + "/scores.jsonl"} + quick);
+  const auto wanted = nlohmann::json::parse(read(examples + "/course.json"))["bert-regression"]["before"];
+  REQUIRE(regression.code == 0);
+  CHECK(regression.json().at("pearson").get<double>() == doctest::Approx(wanted["pearson"].get<double>()).epsilon(1e-4));
+}
+
+TEST_CASE("prune fine-tunes a BERT on pairs and writes what eval and info read; a run goes on after an interrupt to the same file") {
+  const Scratch scratch;
+  const std::string model = encoder(scratch, "bert-classes");
+  const std::vector<std::string> how{"prune", model, "-d", examples + "/pairs.jsonl", "--val", examples + "/pairs.jsonl", "--steps", "40",
+                                     "--lr", "1e-2", "--sparsity", "0.3", "--eval-every", "20"};
+  const Result r = run(how + quick + std::vector<std::string>{"-o", scratch / "out"});
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  const auto out = r.json();
+  CHECK(out.at("pruned").at("loss").get<double>() < out.at("dense").at("loss").get<double>());
+  CHECK(out.at("pruned").contains("accuracy"));
+  CHECK(out.at("pruning").at("reached").get<double>() == doctest::Approx(0.3).epsilon(0.2));
+  CHECK(r.says("accuracy"));
+  CHECK(read(scratch / "out/report.html").find("Accuracy") != std::string::npos);
+  CHECK(read(scratch / "out/tokenizer.json") == read(model + "/tokenizer.json"));
+
+  const Result eval = run(std::vector<std::string>{"eval", scratch / "out", "-d", examples + "/pairs.jsonl"} + quick);
+  REQUIRE(eval.code == 0);
+  CHECK(eval.json().at("loss").get<double>() == doctest::Approx(out.at("pruned").at("loss").get<double>()).epsilon(1e-6));
+  const Result info = run({"info", scratch / "out", "--json"});
+  CHECK(info.json().at("task") == "classification with 3 labels");
+
+  const Result stopped = run(how + std::vector<std::string>{"--batch", "4", "--runs", "1", "-o", scratch / "again", "--save-every", "10"},
+                             {.interrupt_after = "step 20/40"});
+  if (stopped.code == 130) {
+    const Result on = run({"prune", "--resume", scratch / "again", "--quiet"});
+    CAPTURE(on.err);
+    REQUIRE(on.code == 0);
+  }
+  CHECK(read(scratch / "again/model.safetensors") == read(scratch / "out/model.safetensors"));
+}
+
+TEST_CASE("train gives a model a new head for the labels that the data have, by number or by name") {
+  const Scratch scratch;
+  const std::string model = encoder(scratch, "bert-masked");
+  change_config(model, "BertModel");
+  const Result open = run({"train", model, "-d", examples + "/pairs.jsonl", "-o", scratch / "open"});
+  CHECK(open.code == 2);
+  CHECK(open.says("config.json says BertModel, which is no task"));
+  CHECK(open.says("--task classification, regression or masked-lm"));
+
+  const Result r = run(std::vector<std::string>{"train", model, "-d", examples + "/pairs.jsonl", "--task", "classification", "-o", scratch / "adapter",
+                                                "--steps", "4"} + std::vector<std::string>{"--batch", "4", "--json"});
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  const auto config = nlohmann::json::parse(read(scratch / "adapter/adapter_config.json"));
+  CHECK(config.at("modules_to_save") == nlohmann::json{"classifier", "score"});
+  const Result eval = run(std::vector<std::string>{"eval", model, "-a", scratch / "adapter", "--task", "classification", "-d", examples + "/pairs.jsonl"} + quick);
+  CAPTURE(eval.err);
+  REQUIRE(eval.code == 0);
+  CHECK(eval.json().contains("accuracy"));
+  const Result merged = run({"merge", model, "-a", scratch / "adapter", "--task", "classification", "-o", scratch / "merged"});
+  CAPTURE(merged.err);
+  REQUIRE(merged.code == 0);
+  const Result again = run(std::vector<std::string>{"eval", scratch / "merged", "-d", examples + "/pairs.jsonl"} + quick);
+  REQUIRE(again.code == 0);
+  CHECK(again.json().at("loss").get<double>() == doctest::Approx(eval.json().at("loss").get<double>()).epsilon(1e-5));
+
+  std::string named;
+  for (int i = 0; i < 20; ++i) named += i % 2 == 0 ? "{\"text\": \"tree falls\", \"label\": \"wood\"}\n" : "{\"text\": \"rain\", \"label\": \"sky\"}\n";
+  write(scratch / "named.jsonl", named);
+  const Result prune = run({"prune", model, "-d", scratch / "named.jsonl", "--task", "classification", "-o", scratch / "pruned", "--steps", "30", "--batch", "4",
+                            "--lr", "1e-2", "--sparsity", "0.2", "--runs", "1", "--quiet"});
+  CAPTURE(prune.err);
+  REQUIRE(prune.code == 0);
+  const auto labels = nlohmann::json::parse(read(scratch / "pruned/config.json")).at("label2id");
+  CHECK(labels == nlohmann::json{{"sky", 0}, {"wood", 1}});
+  const Result told = run(std::vector<std::string>{"eval", scratch / "pruned", "-d", scratch / "named.jsonl"} + quick);
+  REQUIRE(told.code == 0);
+  CHECK(told.json().at("accuracy") == 1.0);
+}
+
+TEST_CASE("a RoBERTa of hidden tokens and a ViT are tuned and pruned as well, and export pads them") {
+  const Scratch scratch;
+  const std::string model = encoder(scratch, "bert-masked");
+  const Result r = run(std::vector<std::string>{"prune", model, "-d", examples + "/text.txt", "-o", scratch / "masked", "--steps", "10", "--seq-len", "16"} + quick);
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  CHECK(r.json().at("pruned").contains("perplexity"));
+
+  const std::string vit = scratch / "vit";
+  fs::copy(checkpoint("vit"), vit, fs::copy_options::recursive);
+  fs::copy(examples + "/preprocessor_config.json", vit + "/preprocessor_config.json");
+  const Result images = run(std::vector<std::string>{"prune", vit, "-d", examples + "/images.npy", "--val", examples + "/images.npy", "-o", scratch / "images",
+                                                     "--steps", "30", "--lr", "1e-2", "--sparsity", "0.3"} + quick);
+  CAPTURE(images.err);
+  REQUIRE(images.code == 0);
+  CHECK(images.json().at("pruned").at("labels") == 12);
+  CHECK(images.json().at("pruned").at("loss").get<double>() < images.json().at("dense").at("loss").get<double>());
+  const Result exported = run({"export", scratch / "images", "-o", scratch / "padded", "--layout", "padded", "--json"});
+  CAPTURE(exported.err);
+  REQUIRE(exported.code == 0);
+  CHECK(run({"export", scratch / "images", "-o", scratch / "x.gguf", "--format", "gguf"}).says("an encoder goes out as a directory"));
+  const Result planned = run({"plan", vit, "--json"});
+  CAPTURE(planned.err);
+  CHECK(planned.code == 0);
+}
+
+TEST_CASE("what does not fit an encoder is refused with what to do") {
+  const Scratch scratch;
+  const std::string model = encoder(scratch, "bert-classes");
+  const auto refused = [&](std::vector<std::string> arguments, int code, const char* words) {
+    const Result r = run(arguments);
+    CAPTURE(r.err);
+    CHECK(r.code == code);
+    CHECK(r.says(words));
+  };
+  refused({"eval", model, "-d", examples + "/text.txt"}, 2, "this model reads .jsonl");
+  refused({"eval", model, "-d", scratch / "nowhere.jsonl"}, 3, "nowhere.jsonl");
+  refused({"eval", checkpoint("vit"), "-d", examples + "/pairs.jsonl"}, 2, "images are read from .npy");
+  refused({"eval", model, "-d", examples + "/scores.jsonl"}, 3, "scores.jsonl:1: 'label'");
+  refused({"compare", model, "-d", examples + "/pairs.jsonl", "-o", scratch / "c"}, 3, "a comparison is of models of language");
+  refused({"eval", model, "-d", examples + "/pairs.jsonl", "--weights", "bf16"}, 3, "encoders are held in fp32");
+  refused({"eval", checkpoint(), "-d", token_file(scratch, "x.bin", 100), "--task", "regression"}, 2, "it is for encoders");
+  fs::remove(model + "/tokenizer.json");
+  refused({"eval", model, "-d", examples + "/pairs.jsonl"}, 3, "no tokenizer.json and no vocab.txt");
+}
