@@ -132,16 +132,18 @@ EvaluateOptions evaluation_of(const Settings& s) {
 }
 
 std::string evaluation_protocol(const Settings& s, const std::string& source, const Evaluation& e) {
-  if (!e.metrics.empty()) return format("Metrics: over {} labels of {}, texts cut to {} tokens or what the model has.", with_commas(e.tokens), source, s.seq_len);
+  if (!e.metrics.empty()) return format("Metrics: over {} labels of {}, texts cut to {} tokens or to what the model has.", with_commas(e.tokens), source, s.seq_len);
   return format(
       "Perplexity: {}{}, in windows of {} tokens that do not overlap, every token but the first of the text predicted "
       "once.",
       s.val_tokens > 0 ? format("the first {} tokens of ", with_commas(s.val_tokens)) : "", source, s.seq_len);
 }
 
-std::string latency_protocol(const Settings& s) {
-  return format("Latency: median of {} forward runs over one sequence of {} tokens, the models in turn, {}.", s.runs,
-                s.seq_len,
+std::string latency_protocol(const Settings& s, const DataSet& data) {
+  const bool tokens = std::string_view(data.unit()) == "tokens";
+  return format("Latency: median of {} forward runs over one {}, the models in turn, {}.", s.runs,
+                tokens ? format("sequence of {} tokens", s.seq_len)
+                       : format("image, or one sequence of {} tokens or as many as the model has", s.seq_len),
                 threads_in_use() == 1 ? std::string("one thread") : format("{} threads", Index(threads_in_use())));
 }
 

@@ -48,6 +48,6 @@ struct Headline {
 EvaluateOptions evaluation_of(const Settings& settings);
 /// How an evaluation and a latency were taken, in words.
 std::string evaluation_protocol(const Settings& settings, const std::string& source, const Evaluation&);
-std::string latency_protocol(const Settings& settings);
+std::string latency_protocol(const Settings& settings, const DataSet& data);
 
 }  // namespace espalier::tool

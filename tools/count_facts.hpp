@@ -16,7 +16,8 @@ Facts facts_of(Model& model) {
   for_each_projection(model, [&](const std::string&, auto& p) { f.macs += p.weight.size(); });
   const auto& c = model.config;
   f.hidden = c.hidden, f.layers = c.layers;
-  if constexpr (requires { c.vocab; }) f.vocab = c.vocab, f.max_positions = c.max_positions;
+  if constexpr (requires { c.vocab; }) f.vocab = c.vocab;
+  if constexpr (requires { c.max_positions; }) f.max_positions = c.max_positions;
   if constexpr (requires { model.head.options; }) {
     for_each_trained(model, [&](const std::string&, auto& map) { f.macs += map.weight.size(); });
   } else {

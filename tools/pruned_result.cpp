@@ -69,10 +69,10 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
   out.report.comparison = out.table;
   out.report.notes = {
       evaluation_protocol(s, run.val_source(), pruned.evaluation) + " The pruned model was also tuned, the dense one was not.",
-      latency_protocol(s),
+      latency_protocol(s, run.val()),
       "Parameters and MACs are counted from the tensors, file sizes from the files. MACs: multiplications with "
       "weights, "
-      "the language head included, for one token."};
+      "the head included, for one token."};
   out.json = json::Value::object({{"out", s.out}, {"layout", written.layout}, {"steps", fitted.summary.step}});
   for (const Measured& m : out.models) out.json.set(m.name, m.json());
   if (fitted.pruned) {

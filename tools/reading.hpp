@@ -100,7 +100,7 @@ struct Reading<EncoderModel<Device, Adapter, Family>> {
       const std::vector<float> pixels(std::size_t(g.channels * g.height * g.width), 0.5f);
       static_cast<void>(model.logits({.pixels = pixels, .batch = 1, .channels = g.channels, .height = g.height, .width = g.width}));
     } else {
-      length = std::min(length, Model::Stem::longest(model.config));
+      if constexpr (requires { Model::Stem::longest(model.config); }) length = std::min(length, Model::Stem::longest(model.config));
       const int filler = model.config.pad == 0 ? 1 : 0;  // any word but padding
       const std::vector<int> tokens(std::size_t(length), model.config.vocab > 1 ? filler : 0);
       static_cast<void>(data);

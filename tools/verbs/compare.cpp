@@ -149,7 +149,7 @@ int compare(const Request& request, const Console& console) {
   const std::vector<std::string> notes = {
       evaluation_protocol(s, s.val.empty() ? "the last 10 % of " + s.data : s.val, {}),
       format("Held-out text: {} tokens, SHA-256 {}.", with_commas(val.size()), val.hash()),
-      latency_protocol(s) + " Speed: latency of the dense model over that of the compacted one.",
+      latency_protocol(s, val) + " Speed: latency of the dense model over that of the compacted one.",
       format("Mean of {} seeds ± half of the 95 % confidence interval (Student's t). A seed decides adapters, batches and dropout.", s.seeds),
       "What leaves: " + (find_unit_word(s.granularity) ? std::string(find_unit_word(s.granularity)->what) + ", for good."
                                                    : "single weights (" + s.granularity + "), which become zeros of the same files."),

@@ -45,7 +45,7 @@ int eval(const Request& request, const Console& console) {
   table.rows.push_back({tokens ? "tokens per second" : "labels per second", brief(speed)});
   console.result(table.text());
   console.say(console.faint(evaluation_protocol(s, s.data, m.evaluation)));
-  console.say(console.faint(latency_protocol(s)));
+  console.say(console.faint(latency_protocol(s, data)));
   return 0;
 }
 

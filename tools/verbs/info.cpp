@@ -148,7 +148,7 @@ void describe_encoder(Sheet& sheet, const std::string& directory, std::vector<Te
   } else {
     const std::string tokenizer = tokenizer_file(directory);
     sheet.add("vocabulary", c.vocab, with_commas(c.vocab) + (tokenizer.empty() ? "" : " (text goes through " + tokenizer + ")"));
-    sheet.add("positions", c.max_positions);
+    if constexpr (requires { c.max_positions; }) sheet.add("positions", c.max_positions);
   }
   sheet.add("parameters", f.parameters, with_commas(f.parameters) + " without the head of a task");
   sheet.add("macs_per_token", f.macs, brief(double(f.macs)));

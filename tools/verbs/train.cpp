@@ -42,7 +42,7 @@ int train(const Request& request, const Console& console) {
     console.result(table.text());
   }
   console.say("wrote " + s.out + "  (an adapter: loads with PeftModel.from_pretrained; " + s.out + "/report.html)");
-  console.say("next: espalier merge " + s.model + " -a " + s.out + " -o merged");
+  console.say("next: espalier merge " + s.model + " -a " + s.out + (s.task == "auto" ? "" : " --task " + s.task) + " -o merged");
   return 0;
 }
 

@@ -95,7 +95,7 @@ struct TextSet {
           fail(Errc::bad_input, "{}: token {} of example {} is outside the model's vocabulary of {}: is the tokenizer that of "
                "another model?", source, id, i, config.vocab);
         }
-        if (type < 0 || type >= config.segments) {
+        if (type < 0 || (config.segments > 0 && type >= config.segments)) {
           fail(Errc::bad_input, "{}: token type {} in example {}, and the model has {} (type_vocab_size): is the tokenizer that "
                "of another model?", source, type, i, config.segments);
         }

@@ -27,7 +27,7 @@ LabelRules label_rules(const Model& model) {
 /// How texts are read for a model: not longer than it has positions, with its padding and its labels.
 template <class Model>
 TextOptions text_options(const Model& model, TextOptions o = {}) {
-  o.length = std::min(o.length, Model::Stem::longest(model.config));
+  if constexpr (requires { Model::Stem::longest(model.config); }) o.length = std::min(o.length, Model::Stem::longest(model.config));
   o.pad = int(model.config.pad);
   if constexpr (requires { model.head.options; }) o.labels = label_rules(model);
   return o;
