@@ -139,6 +139,11 @@ std::string evaluation_protocol(const Settings& s, const std::string& source, co
       s.val_tokens > 0 ? format("the first {} tokens of ", with_commas(s.val_tokens)) : "", source, s.seq_len);
 }
 
+std::string cut_line(const DataSet& data) {
+  return format("{} of {} examples in {} were cut: a longer --seq-len keeps more, as far as the model goes", with_commas(data.truncated()),
+                with_commas(data.size()), data.source());
+}
+
 std::string latency_protocol(const Settings& s, const DataSet& data) {
   const bool tokens = std::string_view(data.unit()) == "tokens";
   return format("Latency: median of {} forward runs over one {}, the models in turn, {}.", s.runs,

@@ -48,6 +48,8 @@ struct Headline {
 EvaluateOptions evaluation_of(const Settings& settings);
 /// How an evaluation and a latency were taken, in words.
 std::string evaluation_protocol(const Settings& settings, const std::string& source, const Evaluation&);
+/// How many examples were cut.
+std::string cut_line(const DataSet&);
 std::string latency_protocol(const Settings& settings, const DataSet& data);
 
 }  // namespace espalier::tool

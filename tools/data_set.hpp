@@ -31,6 +31,11 @@ class DataSet {
     return std::visit([](const auto& d) { return d.size(); }, data_);
   }
   const char* unit() const { return std::holds_alternative<TokenFile>(data_) ? "tokens" : "examples"; }
+  /// Examples that were longer than a model reads.
+  Index truncated() const {
+    const auto* const texts = std::get_if<TextExamples>(&data_);
+    return texts == nullptr ? 0 : texts->set().truncated;
+  }
   std::string hash() const {
     return std::visit([](const auto& d) { return hash_of(d); }, data_);
   }

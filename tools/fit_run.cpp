@@ -79,6 +79,7 @@ FitRun::FitRun(const Request& request, const Console& console)
   console_.say(format("{} steps of {} {}: {} epochs of {}; held out: {}", steps_,
                       with_commas(s.batch * s.accumulate * (tokens ? s.seq_len : 1)), data_->unit(),
                       fixed(double(steps_) * drawn / epoch, 2), s.data, val_source_));
+  if (whole.truncated() > 0) console_.say(cut_line(whole));
   foresee();
 }
 

@@ -90,7 +90,7 @@ struct Reading<EncoderModel<Device, Adapter, Family>> {
   }
   static Index epoch(const ExampleBatches<Set>& batches) { return batches.set().size(); }
   static Evaluation evaluate(Model& model, const DataSet& data, const EvaluateOptions& o) {
-    return espalier::evaluate(model, data.as<Examples<Set>>(), {.size = o.size});
+    return espalier::evaluate(model, data.as<Examples<Set>>(), {.size = o.size, .at_most = o.at_most});
   }
   static void recompute(Model& model, bool on) { model.stem.blocks.recompute = on; }
   /// One forward run over an image, or a sequence of so many tokens.

@@ -42,6 +42,11 @@ TEST_CASE("eval says of pairs what transformers says of them") {
   CHECK(r.json().contains("f1"));
   CHECK(r.json().contains("matthews"));
   CHECK_FALSE(r.json().contains("perplexity"));
+  const Result some = run(std::vector<std::string>{"eval", model, "-d", examples + "/pairs.jsonl", "--seq-len", "10", "--val-tokens", "50"} + quick);
+  CAPTURE(some.err);
+  REQUIRE(some.code == 0);
+  CHECK(some.json().at("labels") == 5);
+  CHECK(some.says("of 24 examples in"));
 
   const std::string scores = encoder(scratch, "bert-regression");
   const Result regression = run(std::vector<std::string>{"eval", scores, "-a", scores + "/adapter", "-d", examples + "/scores.jsonl"} + quick);

@@ -24,6 +24,7 @@ int eval(const Request& request, const Console& console) {
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine->load_adapter(s.adapter); });
   const DataSet data = within("--data", "", [&] { return engine->read(s.data, s.seq_len); });
   within("--data", "", [&] { engine->check(data); });
+  if (data.truncated() > 0) console.say(cut_line(data));
   const auto begin = std::chrono::steady_clock::now();
   Measured m{io::base_name(s.model), engine->facts(), weight_bytes(s.model),
              engine->evaluate(data, evaluation_of(s)), 0};
