@@ -15,6 +15,7 @@ struct ParallelBlock : esp::PreNormBlock<D, Norm, Mixer, FeedForward, Names> {  
   using T = typename D::Activation;
   using Base::Base;
 
+  void prune_by(D&, esp::Granularity by) { esp::require(by == esp::Granularity::groups, "parallel blocks are pruned by heads and channels"); }
   esp::View<T, 2> forward(esp::Pass<D>& pass, esp::View<const T, 2> x, auto& act, const auto& context) const {
     act.x = x;
     auto y = this->self_attn.forward(pass, this->input_layernorm.forward(pass, x, act.input_norm), act.attention, context);
