@@ -130,13 +130,20 @@ TEST_CASE("train gives a model a new head for the labels that the data have, by 
   CHECK(told.json().at("accuracy") == 1.0);
 }
 
-TEST_CASE("a BERT of hidden tokens and a ViT are tuned and pruned as well, and export pads them") {
+TEST_CASE("a BERT of hidden tokens, a DeBERTa and a ViT are tuned and pruned as well, and export pads them") {
   const Scratch scratch;
   const std::string model = encoder(scratch, "bert-masked");
   const Result r = run(std::vector<std::string>{"prune", model, "-d", examples + "/text.txt", "-o", scratch / "masked", "--steps", "10", "--seq-len", "16"} + quick);
   CAPTURE(r.err);
   REQUIRE(r.code == 0);
   CHECK(r.json().at("pruned").contains("perplexity"));
+
+  const std::string deberta = encoder(scratch, "deberta-classes");
+  const Result relative = run(std::vector<std::string>{"prune", deberta, "-d", examples + "/pairs.jsonl", "-o", scratch / "relative", "--steps", "10",
+                                                       "--seq-len", "16", "--sparsity", "0.3"} + quick);
+  CAPTURE(relative.err);
+  REQUIRE(relative.code == 0);
+  CHECK(relative.json().at("pruned").contains("accuracy"));
 
   const std::string vit = scratch / "vit";
   fs::copy(checkpoint("vit"), vit, fs::copy_options::recursive);

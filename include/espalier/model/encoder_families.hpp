@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/model/bert_files.hpp>
+#include <espalier/model/deberta_files.hpp>
 #include <espalier/model/families.hpp>
 #include <espalier/model/vit_files.hpp>
 #include <string>
@@ -11,9 +12,11 @@ using BertClassesFamily = BertFamily<Bert, SequenceClassification>;
 using BertMaskedFamily = BertFamily<Bert, MaskedLanguage>;
 using RobertaClassesFamily = BertFamily<Roberta, SequenceClassification>;
 using RobertaMaskedFamily = BertFamily<Roberta, MaskedLanguage>;
+using DebertaClassesFamily = DebertaFamily<SequenceClassification>;
+using DebertaMaskedFamily = DebertaFamily<MaskedLanguage>;
 
 // Every family of encoders that files are read for: the one list that a new one joins.
-using EncoderFamilies = Families<BertClassesFamily, BertMaskedFamily, RobertaClassesFamily, RobertaMaskedFamily, VitFamily>;
+using EncoderFamilies = Families<BertClassesFamily, BertMaskedFamily, RobertaClassesFamily, RobertaMaskedFamily, DebertaClassesFamily, DebertaMaskedFamily, VitFamily>;
 
 namespace detail {
 
