@@ -10,6 +10,7 @@ endif()
 
 # An engine for every family of models, whose list is said once, at every place.
 function(espalier_engine list line place backend device suffix)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/include/espalier/model/${list}.hpp")
   file(STRINGS "${PROJECT_SOURCE_DIR}/include/espalier/model/${list}.hpp" families REGEX "^using ${line} = ")
   string(REGEX MATCHALL "[A-Za-z0-9]+Family" families "${families}")
   foreach(family IN LISTS families)

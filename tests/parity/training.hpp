@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // Fifty steps of training with dropout, accumulation, clipping and pruning: losses and masks of every step.
+#include <espalier/data/tokens.hpp>
 #include <espalier/adapter/initialise.hpp>
 #include <espalier/prune/importance/taylor.hpp>
 #include <espalier/prune/pruner.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // One training run twice: with units that stay masked, and with units that leave.
+#include <espalier/data/tokens.hpp>
 #include <espalier/prune/compact.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <espalier/train/trainer.hpp>
