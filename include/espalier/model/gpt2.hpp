@@ -48,7 +48,7 @@ struct Gpt2MlpNames {
 
 /// Token and position embeddings, blocks and a last norm: the checkpoint's "transformer".            Radford et al. 2019
 /// BlockOf: another block of the same parts.
-template <Backend Device, template <class> class Adapter, template <class, class, class, class, class> class BlockOf = PreNormBlock>
+template <Backend Device, template <class> class Adapter, template <Backend, class, class, class, class> class BlockOf = PreNormBlock>
 struct Gpt2Stem {
   using T = typename Device::Activation;
   using W = typename Device::Weight;
