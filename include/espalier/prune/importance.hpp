@@ -114,5 +114,13 @@ void add_scores(Device& device, const Element& element, Index rows, Index cols, 
   }
 }
 
+/// What to do about a score that is not finite.
+template <class Score>
+constexpr const char* hint_of() {
+  if constexpr (requires { Score::hint; }) return Score::hint;
+  else return "look at the loss, lower the learning rate or clip the gradients";
+}
+
 }  // namespace detail
+
 }  // namespace espalier::inline v0

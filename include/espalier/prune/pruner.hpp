@@ -3,6 +3,7 @@
 #include <espalier/core/visit.hpp>
 #include <espalier/nn/group.hpp>
 #include <espalier/prune/check.hpp>
+#include <espalier/prune/event_clock.hpp>
 #include <espalier/prune/importance.hpp>
 #include <espalier/prune/plan.hpp>
 #include <espalier/prune/schedule.hpp>
@@ -64,8 +65,8 @@ class Pruner {
   /// Returns the share of prunable parameters that is masked or gone now, as counted from the tensors.
   double step() {
     refresh();
-    ++step_;
-    const bool due = scores_due(step_), event = event_due(step_);
+    ++clock_.step;
+    const bool due = scores_due(clock_.step), event = event_due(clock_.step);
     if (due) scores_.template require_seen<Score>();
     if (kAtEvents ? event : due) scores_.update(importance_, mask_, options_.normalise);
     if (event) choose();
@@ -75,7 +76,7 @@ class Pruner {
   }
 
   /// Steps taken.
-  Index steps() const { return step_; }
+  Index steps() const { return clock_.step; }
   /// What has been asked for and what is reached, counted from shapes and masks.
   PruneReport report() {
     follow();
@@ -100,7 +101,7 @@ class Pruner {
     };
     importance_.settings(told), mask_.settings(told), schedule_.settings(told);
     tell(options_, told);
-    told("step", format("{}", step_));
+    told("step", format("{}", clock_.step));
     scores_.look();
     plan.groups = scores_.units().plan();
     return plan;
@@ -129,10 +130,10 @@ class Pruner {
   template <class F>
   void visit_state(F&& f) {
     follow();
-    std::vector<double> clock{double(step_), owed_ ? 1.0 : 0.0, options_.target.left};  // a target may have been measured
+    std::vector<double> clock{double(clock_.step), clock_.owed ? 1.0 : 0.0, options_.target.left};  // a target may have been measured
     f(std::string("pruner.clock"), clock);
     require(clock.size() == 3, "pruner state: {} numbers in pruner.clock, expected 3", clock.size());
-    step_ = Index(clock[0]), owed_ = clock[1] != 0, options_.target.left = clock[2];
+    clock_.step = Index(clock[0]), clock_.owed = clock[1] != 0, options_.target.left = clock[2];
     scores_.look();
     scores_.units().visit_state(*model_.run.device, f, options_.revival == Revival::straight_through);
     scores_.restore();
@@ -147,19 +148,17 @@ class Pruner {
     return model;
   }
   static constexpr bool kAtEvents = requires { Score::at_events; };
-  /// The first step on which the schedule has ended.
-  Index last() const { return std::max<Index>(1, Index(std::ceil(schedule_.end - 1e-9))); }
   bool event_due(Index t) const {
     const double s = schedule_(t);
     if (options_.official) return t % options_.every == 0 && s > schedule_.initial && s < schedule_.sparsity;
-    return owed_ || t == last() || (t < last() && t % options_.every == 0 && s > 0);
+    return clock_.due(schedule_, options_.every, t);
   }
   bool scores_due(Index t) const {
-    return event_due(t) || (t <= last() && t % options_.score_every == 0);
+    return event_due(t) || (t <= EventClock::last(schedule_) && t % options_.score_every == 0);
   }
   void watch() {
     if constexpr (watches_backward(Score::needs)) {
-      if (scores_due(step_ + 1)) scores_.watch(importance_); else scores_.unwatch();
+      if (scores_due(clock_.step + 1)) scores_.watch(importance_); else scores_.unwatch();
     }
   }
   /// Units have left for good: everything that is kept per unit follows.
@@ -180,28 +179,23 @@ class Pruner {
     return goal;
   }
 
-  static constexpr const char* hint() {
-    if constexpr (requires { Score::hint; }) return Score::hint;
-    else return "look at the loss, lower the learning rate or clip the gradients";
-  }
-
   void choose() {
     scores_.download(candidates_, [&](const std::string& group, Index times, bool now) {
       warnings_.push_back(
           format("step {}: {} of the scores of {} since the last event {} not finite: its running score "
                  "{}; {}",
-                 step_, times, group, times == 1 ? "was" : "were",
-                 now ? "was left alone and its mask waits" : "skipped these steps", hint()));
+                 clock_.step, times, group, times == 1 ? "was" : "were",
+                 now ? "was left alone and its mask waits" : "skipped these steps", detail::hint_of<Score>()));
     });
-    owed_ = false;
+    clock_.owed = false;
     if (options_.uniform)  // what goes together waits together
       for (Candidates& c : candidates_)
         for (const Candidates& other : candidates_) c.skipped = c.skipped || (other.kind == c.kind && other.skipped);
-    for (const Candidates& c : candidates_) owed_ = owed_ || (c.skipped && !c.excluded && step_ >= last());
+    for (const Candidates& c : candidates_) clock_.owed = clock_.owed || (c.skipped && !c.excluded && clock_.step >= EventClock::last(schedule_));
     scores_.units().look(candidates_);
     std::vector<std::vector<std::uint8_t>> before;
     for (const Candidates& c : candidates_) before.push_back(c.alive);
-    Selection(candidates_, options_).choose(goal(schedule_(step_)), goal(schedule_.sparsity));
+    Selection(candidates_, options_).choose(goal(schedule_(clock_.step)), goal(schedule_.sparsity));
     scores_.units().apply(*model_.run.device, candidates_, options_.revival == Revival::straight_through);
     if constexpr (requires { importance_.update; })
       if (importance_.update) scores_.leave(importance_, before);
@@ -235,8 +229,7 @@ class Pruner {
   std::vector<std::string> warnings_;
   PruneReport report_;
   Range range_;
-  Index step_ = 0;
-  bool owed_ = false;  ///< a group was skipped at the last event: the next step makes up for it
+  EventClock clock_;
 };
 
 }  // namespace espalier::inline v0

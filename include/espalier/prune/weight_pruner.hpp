@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <espalier/prune/event_clock.hpp>
 #include <espalier/prune/plan.hpp>
 #include <espalier/prune/pruned_weights.hpp>
 #include <espalier/prune/schedule.hpp>
@@ -47,14 +48,14 @@ class WeightPruner {
 
   /// Returns the share of the weights taking part that are zero now, as counted from the bits.
   double step() {
-    ++step_;
-    if (event_due(step_)) choose();
+    ++clock_.step;
+    if (event_due(clock_.step)) choose();
     forget();
     watch();
     return report_.reached;
   }
 
-  Index steps() const { return step_; }
+  Index steps() const { return clock_.step; }
   /// What has been asked for and what is reached, counted from the bits. Zeros count as removed.
   PruneReport report() {
     count();
@@ -78,7 +79,7 @@ class WeightPruner {
     told("granularity", "weights"), told("pattern", pattern_.name()), told("within", name_of(pattern_.within));
     told("every", format("{}", options_.every));
     told("revival", options_.revival == Revival::none ? "none" : options_.revival == Revival::ema ? "ema" : "straight_through");
-    told("step", format("{}", step_));
+    told("step", format("{}", clock_.step));
     for (const Entry& e : entries_)
       plan.weights.push_back({e.path, e.out * e.in, e.p->weight_mask.removed()});
     return plan;
@@ -87,10 +88,10 @@ class WeightPruner {
   /// Everything that a resumed run needs besides the masks, which are the model's.
   template <class F>
   void visit_state(F&& f) {
-    std::vector<double> clock{double(step_), owed_ ? 1.0 : 0.0};
+    std::vector<double> clock{double(clock_.step), clock_.owed ? 1.0 : 0.0};
     f(std::string("pruner.clock"), clock);
     require(clock.size() == 2, "pruner state: {} numbers in pruner.clock, expected 2", clock.size());
-    step_ = Index(clock[0]), owed_ = clock[1] != 0;
+    clock_.step = Index(clock[0]), clock_.owed = clock[1] != 0;
     for (Entry& e : entries_) e.visit_state(device(), f, changes_weights());
     count();
     watch();
@@ -149,14 +150,11 @@ class WeightPruner {
                                                                                               : InputStatistic::products);
   }
 
-  Index last() const { return std::max<Index>(1, Index(std::ceil(schedule_.end - 1e-9))); }
-  bool event_due(Index t) const {
-    return owed_ || t == last() || (t < last() && t % options_.every == 0 && schedule_(t) > 0);
-  }
+  bool event_due(Index t) const { return clock_.due(schedule_, options_.every, t); }
   void watch() {
     if constexpr (!watches_backward(Score::needs)) return;
-    const Index next = step_ + 1;
-    const bool look = kNow ? event_due(next) : kSums || kInputs ? next <= last() || owed_ : false;
+    const Index next = clock_.step + 1;
+    const bool look = kNow ? event_due(next) : kSums || kInputs ? next <= EventClock::last(schedule_) || clock_.owed : false;
     for (Entry& e : entries_) e.p->probe = look ? Probe<Projection>{&e, &observe, Axis::rows, {}} : Probe<Projection>{};
     watching_ = look;
   }
@@ -185,7 +183,7 @@ class WeightPruner {
       self.clear_flag(e);
       const WeightChoice choice = self.choice(e);
       WeightSelection<Device>(scratch, self.pattern_)
-          .choose(std::span(&choice, 1), self.schedule_(self.step_ + 1),
+          .choose(std::span(&choice, 1), self.schedule_(self.clock_.step + 1),
                   [&](Pass<Device>& inner, std::size_t) { return score.elements(inner, p, sight); });
     }
   }
@@ -229,15 +227,15 @@ class WeightPruner {
       for (const std::uint8_t b : bad) again = again || b != 0;
       if (again && pattern_.within == Within::model) select(bad);  // the others, without those
     }
-    owed_ = false;
+    clock_.owed = false;
     for (Entry& e : entries_) {
       if (bad[std::size_t(e.number)] == 0) {
         make_up(e);
         e.p->weight_mask.take(device(), std::as_const(e.chosen).view());
         continue;
       }
-      owed_ = owed_ || step_ >= last();
-      warnings_.push_back(format("step {}: a score of {} is not finite: its mask waits; {}", step_, e.path, hint()));
+      clock_.owed = clock_.owed || clock_.step >= EventClock::last(schedule_);
+      warnings_.push_back(format("step {}: a score of {} is not finite: its mask waits; {}", clock_.step, e.path, detail::hint_of<Score>()));
     }
     count();
   }
@@ -252,13 +250,13 @@ class WeightPruner {
       for (std::size_t n = 0; n < some.size(); ++n) {
         auto scratch = pass.scratch();
         const bool done =
-            importance_.choose(scratch, *some[n]->p, some[n]->seen.inputs(), pattern_, schedule_(step_), choices[n]);
+            importance_.choose(scratch, *some[n]->p, some[n]->seen.inputs(), pattern_, schedule_(clock_.step), choices[n]);
         some[n]->changed = some[n]->changed || done;
       }
     } else {
       if constexpr (kInputs && !kSums)
         for (Entry* e : some) importance_.column_factors(pass, std::as_const(*e->p), e->seen.inputs(), e->factor.view());
-      WeightSelection<Device>(pass, pattern_).choose(choices, schedule_(step_), [&](Pass<Device>& inner, std::size_t n) {
+      WeightSelection<Device>(pass, pattern_).choose(choices, schedule_(clock_.step), [&](Pass<Device>& inner, std::size_t n) {
         return scores_of(inner, *some[n]);
       });
     }
@@ -272,10 +270,6 @@ class WeightPruner {
       importance_.leave(pass, *e.p, e.seen.inputs(), std::as_const(e.chosen).view());
       e.changed = true;
     }
-  }
-  static const char* hint() {
-    if constexpr (requires { Score::hint; }) return Score::hint;
-    else return "look at the loss, lower the learning rate or clip the gradients";
   }
   void look(std::vector<std::uint8_t>& bad) {
     std::vector<int> flags(entries_.size());
@@ -298,8 +292,8 @@ class WeightPruner {
   Flags flags_;  // one an entry
   std::vector<std::string> warnings_;
   PruneReport report_;
-  Index step_ = 0;
-  bool owed_ = false, watching_ = false;
+  EventClock clock_;
+  bool watching_ = false;
 };
 
 }  // namespace espalier::inline v0
