@@ -206,11 +206,12 @@ int info(const Request& request, const Console& console) {
         io::exists(io::join(path, "adapter_config.json")) && !io::exists(io::join(path, "config.json"));
     if (adapter) {
       describe_adapter(sheet, path, tensors);
-    } else if (is_encoder(path)) {
-      with_encoder_family(path, predicts_tokens(path, task_request(request.settings)),
-                          [&](auto family) { describe_encoder<decltype(family)>(sheet, path, tensors); });
     } else {
-      with_family(path, [&](auto family) { describe_model<decltype(family)>(sheet, path, tensors); });
+      with_any_family(path, task_request(request.settings), [&](auto family) {
+        using Family = decltype(family);
+        if constexpr (EncoderFamily<Family>) describe_encoder<Family>(sheet, path, tensors);
+        else describe_model<Family>(sheet, path, tensors);
+      });
     }
   } else if (path.ends_with(".safetensors")) {
     const SafetensorsFile file(path);

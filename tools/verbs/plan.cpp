@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/backend/meta.hpp>
-#include <espalier/model/encoder_families.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/stored_budget.hpp>
 
@@ -175,9 +174,8 @@ int plan_for(const Request& request, const Console& console) {
 int plan(const Request& request, const Console& console) {
   need_model(request);
   use_threads(request.settings.threads);
-  const std::string& model = request.settings.model;
-  const auto planned_for = [&](auto family) { return plan_for<decltype(family)>(request, console); };
-  return is_encoder(model) ? with_encoder_family(model, predicts_tokens(model, task_request(request.settings)), planned_for) : with_family(model, planned_for);
+  return with_any_family(request.settings.model, task_request(request.settings),
+                         [&](auto family) { return plan_for<decltype(family)>(request, console); });
 }
 
 }  // namespace espalier::tool

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/backend/meta.hpp>
-#include <espalier/model/encoder_families.hpp>
 #include <espalier/model/load.hpp>
 #include <map>
 #include <set>
 
-#include "../model_of.hpp"
 #include "../count_facts.hpp"
+#include "../model_of.hpp"
 #include "../numbers.hpp"
 #include "../requests.hpp"
 #include "../table.hpp"
@@ -62,9 +61,8 @@ std::vector<Kind> kinds_of(const std::string& directory, const PrunerOptions& op
 int plan_weights(const Request& request, const Console& console) {
   const Settings& s = request.settings;
   const WeightPattern pattern = *weight_pattern(s);
-  const auto kinds_in = [&](auto family) { return kinds_of<decltype(family)>(s.model, pruner_options(s)); };
-  const std::vector<Kind> kinds = is_encoder(s.model) ? with_encoder_family(s.model, predicts_tokens(s.model, task_request(s)), kinds_in)
-                                                      : with_family(s.model, kinds_in);
+  const std::vector<Kind> kinds = with_any_family(
+      s.model, task_request(s), [&](auto family) { return kinds_of<decltype(family)>(s.model, pruner_options(s)); });
   Index all = 0;
   for (const Kind& k : kinds) all += k.weights();
 
