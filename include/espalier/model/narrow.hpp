@@ -49,6 +49,16 @@ void scale_normed(Model& model, const Config& config, std::map<const void*, Tens
   }
 }
 
+/// Refuses adapters beside weights that norms on q and k ask to be scaled: see scale_normed.
+template <class Model>
+void require_written_apart(const Model& model, const CutPlan& cut, const std::string& directory) {
+  if constexpr (requires { model.config.qk_norm; }) {
+    if (model.config.qk_norm && cut.has("hidden") && cut.width("hidden") < cut.full("hidden"))
+      fail(Errc::unsupported, "{}: norms on q and k keep their eps by what q_proj and k_proj give them, adapters included: save with merge",
+           directory);
+  }
+}
+
 /// The configuration of what is written in this layout.
 template <class Config>
 void narrow(Config& config, CutPlan& cut, Layout layout, const std::string& directory) {

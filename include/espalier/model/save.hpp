@@ -132,13 +132,7 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
     });
   }
   CutPlan cut(model);
-  if constexpr (requires { model.config.qk_norm; }) {
-    bool fewer = cut.has("hidden");  // channels than there were
-    if (fewer) fewer = cut.width("hidden") < cut.full("hidden");
-    if (model.config.qk_norm && fewer && !options.merge) {
-      fail(Errc::unsupported, "{}: norms on q and k keep their eps by what q_proj and k_proj give them, adapters included: save with merge", directory);
-    }
-  }
+  if (!options.merge) detail::require_written_apart(model, cut, directory);
   SaveReport report;
   report.directory = directory;
   using Config = typename Model::Config;
