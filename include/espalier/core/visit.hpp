@@ -48,7 +48,7 @@ void walk(M& m, const F& f, const std::string& path = "") {
 namespace detail {
 
 /// Some F behind a type that does not name it, for nodes of these types; others are passed over. So a model is walked by
-/// one function a kind of node, not by one for every caller: that was a third of what compiling it cost.
+/// one function a kind of node, not by one for every caller: it was a large part of what compiling a model cost.
 template <class... Nodes>
 class AnyOf {
  public:
