@@ -6,6 +6,7 @@
 
 #include "compiled_bert.hpp"
 #include "golden.hpp"
+#include "model_files.hpp"
 #include "temporary_directory.hpp"
 
 namespace esp = espalier;
@@ -40,28 +41,6 @@ void expect_golden(const TextGolden& golden, double bound, double gradient_bound
     ++gradients;
   });
   CHECK(gradients == esp::SafetensorsFile(golden.directory + "/adapter/adapter_model.safetensors").tensors().size());
-}
-
-/// Masks other units in each layer.
-template <class M>
-void mask_some(M& model) {
-  model.groups([&](auto group) {
-    std::vector<std::uint8_t> alive(std::size_t(group.units()), 1);
-    if (group.kind == "heads") alive[std::size_t(group.layer) % alive.size()] = 0;
-    if (group.kind == "channels")
-      for (std::size_t u = std::size_t(group.layer); u < alive.size(); u += 4 - std::size_t(group.layer)) alive[u] = 0;
-    group.mask->set(model.device(), alive);
-  });
-}
-
-void same_bytes(const esp::SafetensorsFile& before, const std::string& old, const esp::SafetensorsFile& after, const std::string& name) {
-  CAPTURE(name);
-  REQUIRE(before.contains(old));
-  const auto &a = before.info(old), &b = after.info(name);
-  CHECK((a.shape == b.shape && a.dtype == b.dtype));
-  std::vector<std::byte> x(a.bytes), y(b.bytes);
-  before.read(a, x), after.read(b, y);
-  CHECK(x == y);
 }
 
 template <template <class> class Model>
@@ -99,20 +78,6 @@ void round_trip(const char* name) {
   for (const auto& t : peft.tensors()) same_bytes(peft, t.name, ours, t.name);
   const auto settings = json::read_file((folder / "adapter") + "/adapter_config.json");
   CHECK(settings.at("task_type") == json::read_file(golden.directory + "/adapter/adapter_config.json").at("task_type"));
-}
-
-template <template <class> class Model>
-void refuse(const std::string& directory, esp::Errc code, const std::string& words) {
-  esp::Cpu<double> device;
-  CAPTURE(words);
-  try {
-    esp::load<Model<double>>(device, directory);
-    FAIL_CHECK("nothing was refused");
-  } catch (const esp::Error& e) {
-    INFO(e.what());
-    CHECK(e.code() == code);
-    CHECK(std::string(e.what()).find(words) != std::string::npos);
-  }
 }
 
 }  // namespace
@@ -166,7 +131,7 @@ TEST_CASE("masked == merged == compacted == what a padded file says") {
 
 TEST_CASE("a new head starts at random for as many labels as asked, and goes out under stock names") {
   const TextGolden golden("bert-masked");  // a checkpoint of another task, without a pooler
-  refuse<BertClasses>(golden.directory, esp::Errc::bad_input, "bert.pooler.dense.weight is missing");
+  refuse<BertClasses<double>>(golden.directory, esp::Errc::bad_input, "bert.pooler.dense.weight is missing");
 
   const TemporaryDirectory folder;
   esp::Cpu<double> device;
@@ -225,7 +190,7 @@ TEST_CASE("what is not supported, or does not fit, is refused by name") {
     return path;
   };
   const auto bert = [&](const std::string& key, json::Value value, esp::Errc code, const std::string& words) {
-    refuse<BertClasses>(with("bert-classes", key, std::move(value)), code, words);
+    refuse<BertClasses<double>>(with("bert-classes", key, std::move(value)), code, words);
   };
   bert("model_type", "roberta", esp::Errc::unsupported, "roberta");
   bert("position_embedding_type", "relative_key_query", esp::Errc::unsupported, "position_embedding_type is");
@@ -243,8 +208,8 @@ TEST_CASE("what is not supported, or does not fit, is refused by name") {
   bert("hidden_dropout_prob", 1.0, esp::Errc::bad_input, "hidden_dropout_prob is 1");
   bert("pad_token_id", 40, esp::Errc::bad_input, "pad_token_id");
   bert("id2label", json::Value::object(), esp::Errc::bad_input, "id2label has 0 labels");
-  refuse<BertMasked>(with("bert-masked", "tie_word_embeddings", false), esp::Errc::unsupported, "tie_word_embeddings");
-  refuse<RobertaClasses>(golden_directory("bert-classes"), esp::Errc::unsupported, "roberta is");
+  refuse<BertMasked<double>>(with("bert-masked", "tie_word_embeddings", false), esp::Errc::unsupported, "tie_word_embeddings");
+  refuse<RobertaClasses<double>>(golden_directory("bert-classes"), esp::Errc::unsupported, "roberta is");
 }
 
 TEST_CASE("a batch that does not fit is refused before anything is read beyond its end") {

@@ -6,6 +6,7 @@
 
 #include "compiled_deberta.hpp"
 #include "golden.hpp"
+#include "model_files.hpp"
 #include "temporary_directory.hpp"
 
 namespace esp = espalier;
@@ -50,28 +51,6 @@ void expect_golden(const char* name, double bound, double gradient_bound) {
   CHECK(gradients == esp::SafetensorsFile(golden.directory + "/adapter/adapter_model.safetensors").tensors().size());
 }
 
-/// Masks other units in each layer.
-template <class M>
-void mask_some(M& model) {
-  model.groups([&](auto group) {
-    std::vector<std::uint8_t> alive(std::size_t(group.units()), 1);
-    if (group.kind == "heads") alive[std::size_t(group.layer) % alive.size()] = 0;
-    if (group.kind == "channels")
-      for (std::size_t u = std::size_t(group.layer); u < alive.size(); u += 4 - std::size_t(group.layer)) alive[u] = 0;
-    group.mask->set(model.device(), alive);
-  });
-}
-
-void same_bytes(const esp::SafetensorsFile& before, const std::string& old, const esp::SafetensorsFile& after, const std::string& name) {
-  CAPTURE(name);
-  REQUIRE(before.contains(old));
-  const auto &a = before.info(old), &b = after.info(name);
-  CHECK((a.shape == b.shape && a.dtype == b.dtype));
-  std::vector<std::byte> x(a.bytes), y(b.bytes);
-  before.read(a, x), after.read(b, y);
-  CHECK(x == y);
-}
-
 template <template <class> class Model>
 void round_trip(const char* name) {
   CAPTURE(name);
@@ -96,20 +75,6 @@ void round_trip(const char* name) {
       ours((folder / "adapter") + "/adapter_model.safetensors");
   CHECK(peft.tensors().size() == ours.tensors().size());
   for (const auto& t : peft.tensors()) same_bytes(peft, t.name, ours, t.name);
-}
-
-template <template <class> class Model>
-void refuse(const std::string& directory, esp::Errc code, const std::string& words) {
-  esp::Cpu<double> device;
-  CAPTURE(words);
-  try {
-    esp::load<Model<double>>(device, directory);
-    FAIL_CHECK("nothing was refused");
-  } catch (const esp::Error& e) {
-    INFO(e.what());
-    CHECK(e.code() == code);
-    CHECK(std::string(e.what()).find(words) != std::string::npos);
-  }
 }
 
 }  // namespace
@@ -232,13 +197,13 @@ TEST_CASE("what is not supported, or does not fit, is refused by name") {
     return path;
   };
   const auto deberta = [&](const std::string& key, json::Value value, esp::Errc code, const std::string& words) {
-    refuse<DebertaClasses>(with("deberta-classes", key, std::move(value)), code, words);
+    refuse<DebertaClasses<double>>(with("deberta-classes", key, std::move(value)), code, words);
   };
   deberta("model_type", "deberta", esp::Errc::unsupported, "deberta-v2 is");
-  refuse<DebertaClasses>(with("deberta-convolution", "conv_groups", 2), esp::Errc::unsupported, "conv_groups is 2");
-  refuse<DebertaClasses>(with("deberta-convolution", "conv_act", "tanh"), esp::Errc::unsupported, "conv_act is");
-  refuse<DebertaClasses>(with("deberta-convolution", "conv_kernel_size", 4), esp::Errc::bad_input, "expected an odd number");
-  refuse<DebertaClasses>(with("deberta-convolution", "conv_kernel_size", 0), esp::Errc::bad_input, "encoder.conv.");
+  refuse<DebertaClasses<double>>(with("deberta-convolution", "conv_groups", 2), esp::Errc::unsupported, "conv_groups is 2");
+  refuse<DebertaClasses<double>>(with("deberta-convolution", "conv_act", "tanh"), esp::Errc::unsupported, "conv_act is");
+  refuse<DebertaClasses<double>>(with("deberta-convolution", "conv_kernel_size", 4), esp::Errc::bad_input, "expected an odd number");
+  refuse<DebertaClasses<double>>(with("deberta-convolution", "conv_kernel_size", 0), esp::Errc::bad_input, "encoder.conv.");
   deberta("embedding_size", 8, esp::Errc::unsupported, "embedding_size is 8");
   deberta("attention_head_size", 8, esp::Errc::unsupported, "attention_head_size is 8");
   deberta("pooler_hidden_size", 8, esp::Errc::unsupported, "pooler_hidden_size is 8");
@@ -256,7 +221,7 @@ TEST_CASE("what is not supported, or does not fit, is refused by name") {
   deberta("position_biased_input", true, esp::Errc::bad_input, "position_embeddings.weight is missing");
   deberta("num_attention_heads", 5, esp::Errc::bad_input, "no multiple of num_attention_heads");
   deberta("cls_dropout", 1.0, esp::Errc::bad_input, "cls_dropout is 1");
-  refuse<DebertaMasked>(with("deberta-masked", "legacy", false), esp::Errc::unsupported, "legacy is false");
+  refuse<DebertaMasked<double>>(with("deberta-masked", "legacy", false), esp::Errc::unsupported, "legacy is false");
 
   esp::Cpu<double> device;
   auto model = esp::load<DebertaClasses<double>>(device, golden_directory("deberta-apart"));

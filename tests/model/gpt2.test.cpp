@@ -14,6 +14,7 @@
 
 #include "compiled_gpt2.hpp"
 #include "golden.hpp"
+#include "model_files.hpp"
 #include "temporary_directory.hpp"
 
 namespace esp = espalier;
@@ -36,18 +37,6 @@ void mask_some(M& model, bool heads) {
       for (std::size_t u = std::size_t(group.layer); u < alive.size(); u += 4 - std::size_t(group.layer)) alive[u] = 0;
     group.mask->set(model.device(), alive);
   });
-}
-
-void refuse(const std::string& directory, esp::Errc code, const std::string& words) {
-  esp::Cpu<float> device;
-  try {
-    esp::load<Model<float>>(device, directory);
-    FAIL_CHECK("nothing was refused");
-  } catch (const esp::Error& e) {
-    INFO(e.what());
-    CHECK(e.code() == code);
-    CHECK(std::string(e.what()).find(words) != std::string::npos);
-  }
 }
 
 }  // namespace
@@ -212,16 +201,16 @@ TEST_CASE("what is not supported, or does not fit, is refused by name") {
     json::write_file(path + "/config.json", config);
     return path;
   };
-  refuse(with("model_type", "gpt3"), esp::Errc::unsupported, "gpt3");
-  refuse(with("n_head", 5), esp::Errc::bad_input, "no multiple of n_head");
-  refuse(with("n_embd", 28), esp::Errc::bad_input, "has shape");
-  refuse(with("n_positions", 17), esp::Errc::bad_input, "transformer.wpe.weight");
-  refuse(with("n_inner", 95), esp::Errc::bad_input, "c_fc");
-  refuse(with("n_layer", 3), esp::Errc::bad_input, "transformer.h.2.ln_1.weight is missing");
-  refuse(with("activation_function", "mish"), esp::Errc::unsupported, "mish");
-  refuse(with("add_cross_attention", true), esp::Errc::unsupported, "add_cross_attention");
-  refuse(with("tie_word_embeddings", false), esp::Errc::bad_input, "lm_head.weight is missing");
-  refuse(with("layer_norm_epsilon", -1), esp::Errc::bad_input, "layer_norm_epsilon");
+  esp::test::refuse<Model<float>>(with("model_type", "gpt3"), esp::Errc::unsupported, "gpt3");
+  esp::test::refuse<Model<float>>(with("n_head", 5), esp::Errc::bad_input, "no multiple of n_head");
+  esp::test::refuse<Model<float>>(with("n_embd", 28), esp::Errc::bad_input, "has shape");
+  esp::test::refuse<Model<float>>(with("n_positions", 17), esp::Errc::bad_input, "transformer.wpe.weight");
+  esp::test::refuse<Model<float>>(with("n_inner", 95), esp::Errc::bad_input, "c_fc");
+  esp::test::refuse<Model<float>>(with("n_layer", 3), esp::Errc::bad_input, "transformer.h.2.ln_1.weight is missing");
+  esp::test::refuse<Model<float>>(with("activation_function", "mish"), esp::Errc::unsupported, "mish");
+  esp::test::refuse<Model<float>>(with("add_cross_attention", true), esp::Errc::unsupported, "add_cross_attention");
+  esp::test::refuse<Model<float>>(with("tie_word_embeddings", false), esp::Errc::bad_input, "lm_head.weight is missing");
+  esp::test::refuse<Model<float>>(with("layer_norm_epsilon", -1), esp::Errc::bad_input, "layer_norm_epsilon");
 
   const Golden golden("gpt2");
   esp::Cpu<float> device;
