@@ -4,6 +4,7 @@
 #include <espalier/model/activation_names.hpp>
 #include <espalier/model/bert.hpp>
 #include <espalier/model/config_reader.hpp>
+#include <espalier/model/fixed_heads.hpp>
 #include <espalier/model/label_config.hpp>
 #include <espalier/model/stored_dtype.hpp>
 #include <espalier/model/stored_model.hpp>
@@ -27,7 +28,7 @@ struct BertNames {
 }  // namespace detail
 
 template <class Kind, class Task>
-struct StoredModel<BertTaskConfig<Kind, Task>> {
+struct StoredModel<BertTaskConfig<Kind, Task>> : FixedHeads<BertTaskConfig<Kind, Task>> {
   using Config = BertTaskConfig<Kind, Task>;
   using Names = detail::BertNames<Kind>;
   static constexpr bool masked = std::is_same_v<Task, MaskedLanguage>;
@@ -52,9 +53,9 @@ struct StoredModel<BertTaskConfig<Kind, Task>> {
     c.head_dim = c.hidden / c.heads;
     c.eps = config.number("layer_norm_eps", 1e-12, 0);
     c.deviation = config.number("initializer_range", 0.02, 0);
-    c.dropout = probability(config, "hidden_dropout_prob", 0.1);
-    c.attention_dropout = probability(config, "attention_probs_dropout_prob", 0.1);
-    c.classifier_dropout = probability(config, "classifier_dropout", c.dropout);
+    c.dropout = config.probability("hidden_dropout_prob", 0.1);
+    c.attention_dropout = config.probability("attention_probs_dropout_prob", 0.1);
+    c.classifier_dropout = config.probability("classifier_dropout", c.dropout);
     c.function = read_activation(config, "hidden_act", "gelu");
     c.labels = read_labels(config);
     if (config.given("position_embedding_type")) {
@@ -141,24 +142,6 @@ struct StoredModel<BertTaskConfig<Kind, Task>> {
     return name.starts_with("cls.predictions.") || name.starts_with("lm_head.") || (pooler && !Kind::pooler);
   }
 
-  /// The number of heads decides their width: fewer heads cannot be said, so that their places stay, filled with zeros.
-  static bool sayable(const Config& c, const CutPlan& cut) { return cut.width("heads") == c.hidden / c.head_dim; }
-  static void narrow(Config& c, CutPlan& cut, Layout layout) {
-    const Index all = c.hidden / c.head_dim;
-    if (layout == Layout::uniform && !sayable(c, cut)) {
-      fail(Errc::usage, "layout uniform: {} of {} heads are left, and a {} says the width of a head by their number\n  hint: layout "
-           "padded writes the same function with zeros in their place", cut.width("heads"), all, Kind::kName);
-    }
-    cut.widen("heads", all);
-    c.heads = c.groups = all, c.feed_forward = cut.width("channels");
-  }
-
- private:
-  static double probability(const ConfigReader& config, std::string_view key, double otherwise) {
-    const double p = config.number(key, otherwise, -1e-300);
-    if (p >= 1) config.wrong("{} is {}, expected a number from 0 to below 1", key, p);
-    return p;
-  }
 };
 
 }  // namespace espalier::inline v0

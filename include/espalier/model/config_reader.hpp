@@ -44,6 +44,12 @@ class ConfigReader {
     }
     return value.as_double();
   }
+  /// From 0 to below 1.
+  double probability(std::string_view key, double otherwise) const {
+    const double p = number(key, otherwise, -1e-300);
+    if (p >= 1) wrong("{} is {}, expected a number from 0 to below 1", key, p);
+    return p;
+  }
   bool flag(std::string_view key, bool otherwise) const {
     if (!given(key)) return otherwise;
     const json::Value& value = there(key);

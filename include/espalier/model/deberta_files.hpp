@@ -4,6 +4,7 @@
 #include <espalier/model/activation_names.hpp>
 #include <espalier/model/config_reader.hpp>
 #include <espalier/model/deberta.hpp>
+#include <espalier/model/fixed_heads.hpp>
 #include <espalier/model/label_config.hpp>
 #include <espalier/model/stored_dtype.hpp>
 #include <espalier/model/stored_model.hpp>
@@ -15,7 +16,7 @@
 namespace espalier::inline v0 {
 
 template <class Task>
-struct StoredModel<DebertaTaskConfig<Task>> {
+struct StoredModel<DebertaTaskConfig<Task>> : FixedHeads<DebertaTaskConfig<Task>> {
   using Config = DebertaTaskConfig<Task>;
   static constexpr bool masked = std::is_same_v<Task, MaskedLanguage>;
   static constexpr std::string_view kTypes[] = {"deberta-v2"};
@@ -41,10 +42,10 @@ struct StoredModel<DebertaTaskConfig<Task>> {
     c.head_dim = c.hidden / c.heads;
     c.eps = config.number("layer_norm_eps", 1e-7, 0);
     c.deviation = config.number("initializer_range", 0.02, 0);
-    c.dropout = probability(config, "hidden_dropout_prob", 0.1);
-    c.attention_dropout = probability(config, "attention_probs_dropout_prob", 0.1);
-    c.pooler_dropout = probability(config, "pooler_dropout", 0);
-    c.classifier_dropout = probability(config, "cls_dropout", c.dropout);
+    c.dropout = config.probability("hidden_dropout_prob", 0.1);
+    c.attention_dropout = config.probability("attention_probs_dropout_prob", 0.1);
+    c.pooler_dropout = config.probability("pooler_dropout", 0);
+    c.classifier_dropout = config.probability("cls_dropout", c.dropout);
     c.function = read_activation(config, "hidden_act", "gelu");
     c.labels = read_labels(config);
     read_positions(config, positions, c);
@@ -155,24 +156,7 @@ struct StoredModel<DebertaTaskConfig<Task>> {
     return name.starts_with("cls.predictions.");
   }
 
-  /// As BERT: the number of heads decides their width, so that those that left keep their places, filled with zeros.
-  static bool sayable(const Config& c, const CutPlan& cut) { return cut.width("heads") == c.hidden / c.head_dim; }
-  static void narrow(Config& c, CutPlan& cut, Layout layout) {
-    const Index all = c.hidden / c.head_dim;
-    if (layout == Layout::uniform && !sayable(c, cut)) {
-      fail(Errc::usage, "layout uniform: {} of {} heads are left, and DeBERTa says the width of a head by their number\n  hint: layout "
-           "padded writes the same function with zeros in their place", cut.width("heads"), all);
-    }
-    cut.widen("heads", all);
-    c.heads = c.groups = all, c.feed_forward = cut.width("channels");
-  }
-
  private:
-  static double probability(const ConfigReader& config, std::string_view key, double otherwise) {
-    const double p = config.number(key, otherwise, -1e-300);
-    if (p >= 1) config.wrong("{} is {}, expected a number from 0 to below 1", key, p);
-    return p;
-  }
   /// The parts of a text between bars, or of a list.
   static std::vector<std::string> parts(const ConfigReader& config, std::string_view key) {
     std::vector<std::string> all;

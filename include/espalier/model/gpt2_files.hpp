@@ -3,6 +3,7 @@
 #include <espalier/io/dtype_names.hpp>
 #include <espalier/model/activation_names.hpp>
 #include <espalier/model/config_reader.hpp>
+#include <espalier/model/fixed_heads.hpp>
 #include <espalier/model/gpt2.hpp>
 #include <espalier/model/stored_dtype.hpp>
 #include <espalier/model/stored_model.hpp>
@@ -13,7 +14,7 @@
 namespace espalier::inline v0 {
 
 template <>
-struct StoredModel<Gpt2Config> {
+struct StoredModel<Gpt2Config> : FixedHeads<Gpt2Config> {
   static constexpr std::string_view kTypes[] = {"gpt2"};
   static constexpr std::string_view kEmbedding = "transformer.wte.weight", kHead = "lm_head.weight",
                                     kPrefix = "transformer.";
@@ -89,18 +90,6 @@ struct StoredModel<Gpt2Config> {
   }
   /// Causal masks, which old files store.
   static bool leftover(std::string_view name) { return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias"); }
-
-  /// The number of heads decides their width: fewer heads cannot be said, so that their places stay, filled with zeros.
-  static bool sayable(const Gpt2Config& c, const CutPlan& cut) { return cut.width("heads") == c.hidden / c.head_dim; }
-  static void narrow(Gpt2Config& c, CutPlan& cut, Layout layout) {
-    const Index all = c.hidden / c.head_dim;
-    if (layout == Layout::uniform && !sayable(c, cut)) {
-      fail(Errc::usage, "layout uniform: {} of {} heads are left, and a gpt2 says the width of a head by their number\n  hint: layout "
-           "padded writes the same function with zeros in their place", cut.width("heads"), all);
-    }
-    cut.widen("heads", all);
-    c.heads = c.groups = all, c.feed_forward = cut.width("channels");
-  }
 };
 
 }  // namespace espalier::inline v0

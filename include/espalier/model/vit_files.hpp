@@ -3,6 +3,7 @@
 #include <espalier/io/dtype_names.hpp>
 #include <espalier/model/activation_names.hpp>
 #include <espalier/model/config_reader.hpp>
+#include <espalier/model/fixed_heads.hpp>
 #include <espalier/model/label_config.hpp>
 #include <espalier/model/stored_dtype.hpp>
 #include <espalier/model/stored_model.hpp>
@@ -14,7 +15,7 @@
 namespace espalier::inline v0 {
 
 template <>
-struct StoredModel<VitConfig> {
+struct StoredModel<VitConfig> : FixedHeads<VitConfig> {
   static constexpr std::string_view kTypes[] = {"vit"};
   static constexpr std::string_view kEmbedding = "vit.embeddings.cls_token", kHead = "", kPrefix = "vit.";
 
@@ -106,18 +107,6 @@ struct StoredModel<VitConfig> {
     swap("attention.attention.value", "attention.v_proj"), swap("attention.output.dense", "attention.o_proj");
     swap("intermediate.dense", "mlp.fc1"), swap("output.dense", "mlp.fc2");
     return path;
-  }
-
-  /// The number of heads decides their width: fewer heads cannot be said, so that their places stay, filled with zeros.
-  static bool sayable(const VitConfig& c, const CutPlan& cut) { return cut.width("heads") == c.hidden / c.head_dim; }
-  static void narrow(VitConfig& c, CutPlan& cut, Layout layout) {
-    const Index all = c.hidden / c.head_dim;
-    if (layout == Layout::uniform && !sayable(c, cut)) {
-      fail(Errc::usage, "layout uniform: {} of {} heads are left, and a vit says the width of a head by their number\n  hint: layout "
-           "padded writes the same function with zeros in their place", cut.width("heads"), all);
-    }
-    cut.widen("heads", all);
-    c.heads = c.groups = all, c.feed_forward = cut.width("channels");
   }
 
  private:
