@@ -32,7 +32,7 @@ struct StoredModel<BertTaskConfig<Kind, Task>> : FixedHeads<BertTaskConfig<Kind,
   using Config = BertTaskConfig<Kind, Task>;
   using Names = detail::BertNames<Kind>;
   static constexpr bool masked = std::is_same_v<Task, MaskedLanguage>;
-  static constexpr std::string_view kTypes[] = {Kind::kName};
+  static constexpr std::string_view kTypes[1] = {Kind::kName};
   static constexpr std::string_view kEmbedding = Names::embedding, kHead = Names::decoder, kPrefix = Names::prefix;
 
   static Config read(const json::Value& object, const std::string& source) {

@@ -19,7 +19,7 @@ template <class Task>
 struct StoredModel<DebertaTaskConfig<Task>> : FixedHeads<DebertaTaskConfig<Task>> {
   using Config = DebertaTaskConfig<Task>;
   static constexpr bool masked = std::is_same_v<Task, MaskedLanguage>;
-  static constexpr std::string_view kTypes[] = {"deberta-v2"};
+  static constexpr std::string_view kTypes[1] = {"deberta-v2"};
   static constexpr std::string_view kPrefix = "deberta.", kEmbedding = "deberta.embeddings.word_embeddings.weight",
                                     kHead = "cls.predictions.decoder.weight";
 

@@ -15,7 +15,7 @@ namespace espalier::inline v0 {
 
 template <>
 struct StoredModel<Gpt2Config> : FixedHeads<Gpt2Config> {
-  static constexpr std::string_view kTypes[] = {"gpt2"};
+  static constexpr std::string_view kTypes[1] = {"gpt2"};
   static constexpr std::string_view kEmbedding = "transformer.wte.weight", kHead = "lm_head.weight",
                                     kPrefix = "transformer.";
 

@@ -10,7 +10,7 @@ namespace espalier::inline v0 {
 
 template <>
 struct StoredModel<LlamaConfig> {
-  static constexpr std::string_view kTypes[] = {"llama", "mistral", "qwen2", "qwen3"};
+  static constexpr std::string_view kTypes[4] = {"llama", "mistral", "qwen2", "qwen3"};
   static constexpr std::string_view kEmbedding = "model.embed_tokens.weight", kHead = "lm_head.weight", kPrefix = "";
 
   static LlamaConfig read(const json::Value& object, const std::string& source) {

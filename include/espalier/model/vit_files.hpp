@@ -16,7 +16,7 @@ namespace espalier::inline v0 {
 
 template <>
 struct StoredModel<VitConfig> : FixedHeads<VitConfig> {
-  static constexpr std::string_view kTypes[] = {"vit"};
+  static constexpr std::string_view kTypes[1] = {"vit"};
   static constexpr std::string_view kEmbedding = "vit.embeddings.cls_token", kHead = "", kPrefix = "vit.";
 
   static VitConfig read(const json::Value& object, const std::string& source) {
