@@ -32,7 +32,7 @@
 
 namespace espalier::tool {
 
-/// The engine of one family of models on one device. Instantiated once each, in a file of its own.
+/// The engine of one family of models on one device. Instantiated once each, in engines/.
 template <class DeviceType, class Family>
 class EngineOf final : public Engine {
  public:
@@ -275,5 +275,10 @@ class EngineOf final : public Engine {
   Device device_;
   Model model_;
 };
+
+template <class Device, class Family>
+std::unique_ptr<Engine> engine_of(const std::string& directory, const LowRankOptions& options, std::uint64_t seed, const TaskRequest& task) {
+  return std::make_unique<EngineOf<Device, Family>>(directory, options, seed, task);
+}
 
 }  // namespace espalier::tool

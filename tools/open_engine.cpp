@@ -2,6 +2,7 @@
 #include "open_engine.hpp"
 
 #include <espalier/model/encoder_families.hpp>
+#include <espalier/model/families.hpp>
 #include <espalier/model/load.hpp>
 
 #include "trouble.hpp"
@@ -10,12 +11,9 @@ namespace espalier::tool {
 namespace {
 
 /// Encoders compute in fp32 on the CPU.
-std::unique_ptr<Engine> open_encoder(Placement where, const std::string& directory, const LowRankOptions& options, std::uint64_t seed,
-                                     const TaskRequest& task) {
+void require_encoder_place(Placement where, const std::string& directory) {
   if (where.cuda) throw Trouble{Errc::unsupported, "encoders are not computed on a GPU by this tool", directory, "the library does: see docs/encoders.md"};
   if (where.weights == Storage::bf16) throw Trouble{Errc::unsupported, "--weights bf16: encoders are held in fp32", directory, "leave it away"};
-  return with_encoder_family(directory, predicts_tokens(directory, task),
-                             [&](auto family) { return open_at<CpuFp32, decltype(family)>(directory, options, seed, task); });
 }
 
 }  // namespace
@@ -39,9 +37,12 @@ Placement placement_for(const std::string& directory, const std::string& weights
 
 std::unique_ptr<Engine> open_engine(Placement where, const std::string& directory, const LowRankOptions& options,
                                     std::uint64_t seed, const TaskRequest& task) {
-  if (is_encoder(directory)) return open_encoder(where, directory, options, seed, task);
-  return where.cuda ? open_on_gpu(where.weights, directory, options, seed, task)
-                    : open_as<CpuFp32, CpuBf16>(where.weights, directory, options, seed, task);
+  if (is_encoder(directory)) {
+    require_encoder_place(where, directory);
+    return open_encoder(directory, options, seed, task);
+  }
+  if (where.cuda) return open_on_gpu(where.weights, directory, options, seed, task);
+  return where.weights == Storage::bf16 ? open_language<CpuBf16>(directory, options, seed, task) : open_language<CpuFp32>(directory, options, seed, task);
 }
 
 }  // namespace espalier::tool

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <espalier/model/families.hpp>
-
 #include "engine.hpp"
 
 namespace espalier::tool {
@@ -12,23 +10,13 @@ struct CpuBf16;
 struct CudaFp32;
 struct CudaBf16;
 
-/// The engine of a family at a place; each is compiled in a file of its own, made from engine.cpp.in.
-template <class Place, class Family>
-std::unique_ptr<Engine> open_at(const std::string& directory, const LowRankOptions&, std::uint64_t seed, const TaskRequest&);
-
-/// Of the family that config.json names, at one of two places.
-template <class Fp32, class Bf16>
-std::unique_ptr<Engine> open_as(Storage weights, const std::string& directory, const LowRankOptions& options,
-                                std::uint64_t seed, const TaskRequest& task) {
-  return with_family(directory, [&](auto family) {
-    using Family = decltype(family);
-    return weights == Storage::bf16 ? open_at<Bf16, Family>(directory, options, seed, task)
-                                    : open_at<Fp32, Family>(directory, options, seed, task);
-  });
-}
+/// The engine of the family that config.json names, at a place. Each place is a file of engines/, so that they compile
+/// side by side.
+template <class Place>
+std::unique_ptr<Engine> open_language(const std::string& directory, const LowRankOptions&, std::uint64_t seed, const TaskRequest&);
+std::unique_ptr<Engine> open_encoder(const std::string& directory, const LowRankOptions&, std::uint64_t seed, const TaskRequest&);
 
 /// In with_cuda.cpp, or refused by without_cuda.cpp.
-std::unique_ptr<Engine> open_on_gpu(Storage weights, const std::string& directory, const LowRankOptions&,
-                                    std::uint64_t seed, const TaskRequest&);
+std::unique_ptr<Engine> open_on_gpu(Storage weights, const std::string& directory, const LowRankOptions&, std::uint64_t seed, const TaskRequest&);
 
 }  // namespace espalier::tool

@@ -23,9 +23,8 @@ CudaState cuda_state() {
   return state;
 }
 
-std::unique_ptr<Engine> open_on_gpu(Storage weights, const std::string& directory, const LowRankOptions& options,
-                                    std::uint64_t seed, const TaskRequest& task) {
-  return open_as<CudaFp32, CudaBf16>(weights, directory, options, seed, task);
+std::unique_ptr<Engine> open_on_gpu(Storage weights, const std::string& directory, const LowRankOptions& options, std::uint64_t seed, const TaskRequest& task) {
+  return weights == Storage::bf16 ? open_language<CudaBf16>(directory, options, seed, task) : open_language<CudaFp32>(directory, options, seed, task);
 }
 
 }  // namespace espalier::tool

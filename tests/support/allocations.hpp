@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Counts what operator new hands out. To be included by one file of a program only.
+// Counts what operator new hands out, in programs of whose files one includes it or several: hence weak.
 #include <atomic>
 #include <cstdlib>
 #include <new>
@@ -20,23 +20,23 @@ inline std::atomic<long> allocations{0}, allocated_bytes{0};
 
 }  // namespace espalier::test
 
-void* operator new(std::size_t size) { return espalier::test::counted_new(size == 0 ? 1 : size, 16); }
-void* operator new[](std::size_t size) { return espalier::test::counted_new(size == 0 ? 1 : size, 16); }
-void* operator new(std::size_t size, std::align_val_t align) {
+[[gnu::weak]] void* operator new(std::size_t size) { return espalier::test::counted_new(size == 0 ? 1 : size, 16); }
+[[gnu::weak]] void* operator new[](std::size_t size) { return espalier::test::counted_new(size == 0 ? 1 : size, 16); }
+[[gnu::weak]] void* operator new(std::size_t size, std::align_val_t align) {
   return espalier::test::counted_new(size == 0 ? 1 : size, std::size_t(align));
 }
-void* operator new[](std::size_t size, std::align_val_t align) {
+[[gnu::weak]] void* operator new[](std::size_t size, std::align_val_t align) {
   return espalier::test::counted_new(size == 0 ? 1 : size, std::size_t(align));
 }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {  // of std::stable_sort
+[[gnu::weak]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {  // of std::stable_sort
   ++espalier::test::allocations;
   return std::malloc(size);
 }
-void operator delete(void* p) noexcept { espalier::test::counted_delete(p); }
-void operator delete[](void* p) noexcept { espalier::test::counted_delete(p); }
-void operator delete(void* p, std::size_t) noexcept { espalier::test::counted_delete(p); }
-void operator delete[](void* p, std::size_t) noexcept { espalier::test::counted_delete(p); }
-void operator delete(void* p, std::align_val_t) noexcept { espalier::test::counted_delete(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { espalier::test::counted_delete(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { espalier::test::counted_delete(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { espalier::test::counted_delete(p); }
+[[gnu::weak]] void operator delete(void* p) noexcept { espalier::test::counted_delete(p); }
+[[gnu::weak]] void operator delete[](void* p) noexcept { espalier::test::counted_delete(p); }
+[[gnu::weak]] void operator delete(void* p, std::size_t) noexcept { espalier::test::counted_delete(p); }
+[[gnu::weak]] void operator delete[](void* p, std::size_t) noexcept { espalier::test::counted_delete(p); }
+[[gnu::weak]] void operator delete(void* p, std::align_val_t) noexcept { espalier::test::counted_delete(p); }
+[[gnu::weak]] void operator delete[](void* p, std::align_val_t) noexcept { espalier::test::counted_delete(p); }
+[[gnu::weak]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { espalier::test::counted_delete(p); }
+[[gnu::weak]] void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { espalier::test::counted_delete(p); }
