@@ -2,6 +2,7 @@
 #pragma once
 // GPT-2 and the encoders: learned positions, fused projections, norms with a bias, padding, images, heads of tasks.
 #include <espalier/model/bert.hpp>
+#include <espalier/model/deberta.hpp>
 #include <espalier/model/gpt2.hpp>
 #include <espalier/model/vit.hpp>
 
@@ -66,13 +67,25 @@ void other_models(Judge& judge) {
     whole_model<Model>(judge, "RoBERTa, several labels, padding", config, texts.batch({.values = bits}));
   }
   {
+    const Texts texts(29, 0);
+    using Model = DebertaForSequenceClassification<Device, LowRankAdapter>;
+    typename Model::Config config;
+    config.vocab = 29, config.hidden = 16, config.layers = 2, config.heads = config.groups = 4, config.head_dim = 4;
+    config.feed_forward = 22, config.segments = 2, config.eps = 1e-5;
+    config.buckets = {.reach = 16, .buckets = 6};
+    config.taps = 3, config.dropout = config.attention_dropout = config.classifier_dropout = 0.25;
+    config.labels = {.count = 3, .problem = Problem::one_label};
+    whole_model<Model>(judge, "DeBERTa, a class, padding, a convolution", config, texts.batch({.classes = texts.classes}));
+  }
+  {
     using Model = VitForImageClassification<Device, LowRankAdapter>;
     const VitConfig config{.hidden = 16, .layers = 2, .heads = 4, .groups = 4, .head_dim = 4, .feed_forward = 22,
                            .grid = {3, 12, 8, 4, 4}, .eps = 1e-5, .labels = {.count = 3, .problem = Problem::one_label}};
-    const Index images = 3;
+    const Index images = 4;
     std::vector<float> pixels;
     for (const float x : drawn<float>(images * 3 * 12 * 8, 6)) pixels.push_back(float(BFloat16(x)));
-    const std::vector<int> classes{1, 2, 0};
+    // Not each class once: gradients of images that look alike to a random model would cancel down to their roundings.
+    const std::vector<int> classes{1, 1, 2, 1};
     whole_model<Model>(judge, "ViT", config,
                        ImageBatch{.pixels = pixels, .batch = images, .channels = 3, .height = 12, .width = 8, .labels = {.classes = classes}});
   }

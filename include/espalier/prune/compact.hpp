@@ -56,6 +56,19 @@ void keep_channels(Device& device, Tensor<Device, T, 2>& matrix, const Kept<Devi
   keep_only(device, matrix, kept, Axis::columns);
 }
 
+// Only some models lose layers or hidden channels. Not asked in place: nvcc does not ask inside a generic lambda.
+template <class Model>
+void keep_layers(Model& model, const std::vector<int>& layers) {
+  if constexpr (requires { model.keep_layers(layers); }) model.keep_layers(layers);
+}
+template <class Model, Backend Device>
+void keep_hidden(Model& model, const Kept<Device>& kept) {
+  if constexpr (requires { model.hidden_left(); }) {
+    model.residual([&](auto& tensor) { keep_channels(*model.run.device, tensor, kept); });
+    model.hidden_left();
+  }
+}
+
 }  // namespace detail
 
 /// Masked units leave for good: from weights, biases, adapters, gradients and moments. The masked and the compacted
@@ -80,14 +93,11 @@ void compact(Model& model) {
       if (group.mask->alive()[u]) units.push_back(int(u)), origins.push_back(group.mask->origin()[u]);
     require(!units.empty(), "compact: every unit of {} is masked; keep at least one", group.name());
     masks.push_back(group.mask);
-    if constexpr (requires { model.keep_layers(units); })
-      if (!group.inner.empty()) return model.keep_layers(units);
-    if constexpr (requires { model.hidden_left(); })
-      if (group.layer < 0) {
-        lists.emplace_back(device, units, group.units(), std::vector{group.slices.front()});
-        model.residual([&](auto& tensor) { detail::keep_channels(device, tensor, lists.back()); });
-        model.hidden_left();
-      }
+    if (!group.inner.empty()) return detail::keep_layers(model, units);
+    if (group.layer < 0) {
+      lists.emplace_back(device, units, group.units(), std::vector{group.slices.front()});
+      detail::keep_hidden(model, lists.back());
+    }
     group.for_each_side([&](auto& p, Axis axis, const auto& slices) {
       lists.emplace_back(device, units, group.units(), slices);
       const Kept& kept = lists.back();
