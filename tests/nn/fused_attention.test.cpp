@@ -27,13 +27,14 @@ struct Names {
 };
 
 template <template <class> class Adapter>
-auto make(bool mask) {
+auto make(bool mask, double drop = 0) {
   return [=](auto& device) {
     using Device = std::remove_reference_t<decltype(device)>;
     typename Adapter<Device>::Options options{};
     if constexpr (requires { options.rank; }) options.rank = 2;
     FusedAttention<Device, Adapter, Names> attention(device, 8, 4, 3, 0.5, "a", options);
     if (mask) attention.units.set(device, {1, 0, 1, 0});
+    attention.dropout = {drop, 101};
     return attention;
   };
 }
@@ -83,6 +84,13 @@ TEST_CASE_TEMPLATE("backward is the derivative of forward, with and without a ma
     check(make<LowRankAdapter>(mask));
     check(make<SequentialAdapter>(mask));
   }
+}
+
+TEST_CASE_TEMPLATE("with dropout, too: which probabilities are dropped is a function of their place", Device, Cpu<double>, Real) {
+  const auto maker = make<LowRankAdapter>(true, 0.3);
+  const auto exact = complex_step_gradients(maker, kShape, 8, /*training=*/true);
+  CHECK(worst_error(backward_gradients<Device>(maker, kShape, 8, /*training=*/true), exact) <= 1e-12);
+  CHECK(worst_error(backward_gradients<Device>(maker, kShape, 8, /*training=*/false), exact) > 1e-2);
 }
 
 TEST_CASE("it is the attention of three projections side by side") {

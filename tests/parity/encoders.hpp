@@ -34,10 +34,12 @@ struct Texts {
 template <class Device>
 void other_models(Judge& judge) {
   {
-    Gpt2Config config{.vocab = 29, .hidden = 16, .layers = 2, .heads = 4, .groups = 4, .head_dim = 4, .feed_forward = 22, .max_positions = 24};
+    Gpt2Config config{.vocab = 29, .hidden = 16, .layers = 2, .heads = 4, .groups = 4, .head_dim = 4, .feed_forward = 22, .max_positions = 24,
+                      .dropout = 0, .attention_dropout = 0, .embedding_dropout = 0};
     using Model = Gpt2<Device, LowRankAdapter>;
     whole_model<Model>(judge, "GPT-2", config, Tokens(config.vocab, {2, 19}));
     config.tied = false, config.scaled_by_layer = true, config.function = ActivationFunction::gelu;
+    config.dropout = config.attention_dropout = config.embedding_dropout = 0.25;
     whole_model<Model>(judge, "GPT-2, head of its own, scores by layer", config, Tokens(config.vocab, {2, 19}));
   }
   const auto small = []<class Config>(Config config, int pad) {
@@ -80,7 +82,7 @@ void other_models(Judge& judge) {
   {
     using Model = VitForImageClassification<Device, LowRankAdapter>;
     const VitConfig config{.hidden = 16, .layers = 2, .heads = 4, .groups = 4, .head_dim = 4, .feed_forward = 22,
-                           .grid = {3, 12, 8, 4, 4}, .eps = 1e-5, .labels = {.count = 3, .problem = Problem::one_label}};
+                           .grid = {3, 12, 8, 4, 4}, .eps = 1e-5, .dropout = 0.25, .attention_dropout = 0.25, .labels = {.count = 3, .problem = Problem::one_label}};
     const Index images = 4;
     std::vector<float> pixels;
     for (const float x : drawn<float>(images * 3 * 12 * 8, 6)) pixels.push_back(float(BFloat16(x)));

@@ -69,7 +69,8 @@ SMALL_VIT = dict(hidden_size=12, num_hidden_layers=2, num_attention_heads=3, int
                  num_channels=3, layer_norm_eps=1e-6, initializer_range=0.05)
 
 GPT2_LINEAR = ["c_attn", "c_proj", "c_fc"]
-SMALL_GPT2 = dict(vocab_size=48, n_embd=24, n_layer=2, n_head=4, n_positions=16, bos_token_id=1, eos_token_id=2)
+SMALL_GPT2 = dict(vocab_size=48, n_embd=24, n_layer=2, n_head=4, n_positions=16, bos_token_id=1, eos_token_id=2,
+                  resid_pdrop=0.0, attn_pdrop=0.0, embd_pdrop=0.0)
 
 
 SIZES = {"gpt2": SMALL_GPT2, "bert": SMALL_BERT, "roberta": SMALL_BERT, "vit": SMALL_VIT, "deberta-v2": SMALL_DEBERTA}

@@ -1,30 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <complex>
 #include <cstddef>
 #include <cstring>
 #include <espalier/backend/one_lane.hpp>
 #include <espalier/core/dtype.hpp>
 #include <espalier/core/view.hpp>
+#include <espalier/kernel/math.hpp>
 #include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
 
 namespace espalier::inline v0 {
-namespace detail {
-
-template <class T>
-ESPALIER_FN const T& real_part(const T& x) {
-  return x;
-}
-template <class T>
-T real_part(const std::complex<T>& x) {
-  return x.real();
-}
-
-}  // namespace detail
-
 /// Zeroed, 64-byte aligned memory of the host.
 template <class T>
 class HostBuffer {
@@ -97,15 +84,15 @@ struct HostTeam {
       ESPALIER_OMP(simd)
       for (Index l = 0; l < kLanes; ++l) {
         const T x = f(i + l);
-        lane[l] = detail::real_part(x) > detail::real_part(lane[l]) ? x : lane[l];
+        lane[l] = kernel::real_part(x) > kernel::real_part(lane[l]) ? x : lane[l];
       }
     }
     for (Index l = 0; i + l < n; ++l) {
       const T x = f(i + l);
-      if (detail::real_part(x) > detail::real_part(lane[l])) lane[l] = x;
+      if (kernel::real_part(x) > kernel::real_part(lane[l])) lane[l] = x;
     }
     for (Index l = 1; l < kLanes; ++l)
-      if (detail::real_part(lane[l]) > detail::real_part(lane[0])) lane[0] = lane[l];
+      if (kernel::real_part(lane[l]) > kernel::real_part(lane[0])) lane[0] = lane[l];
     return lane[0];
   }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <bit>
-#include <complex>
 #include <cstdint>
 #include <limits>
 #include <type_traits>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cmath>
-#include <complex>
 #include <espalier/core/dtype.hpp>
 #include <espalier/core/view.hpp>
 #include <espalier/kernel/math.hpp>

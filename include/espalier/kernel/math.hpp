@@ -2,7 +2,6 @@
 #pragma once
 #include <bit>
 #include <cmath>
-#include <complex>
 #include <cstdint>
 #include <espalier/core/config.hpp>
 
@@ -51,27 +50,36 @@ ESPALIER_FN A tanh(A x) {
   return A(1) - A(2) / (A(1) + exp(x + x));
 }
 
-/// erf in whatever field the kernel runs.
+/// std::complex, without waiting for its header.
+template <class A>
+concept Complex = requires(const A& x) {
+  x.real();
+  x.imag();
+};
+
+/// erf in whatever field the kernel runs. Beside the real axis, to first order: what a derivative by complex step asks for.
 template <class A>
 ESPALIER_FN A erf(A x) {
-  using std::erf;
-  return erf(x);
-}
-/// Beside the real axis, to first order: what a derivative by complex step asks for.
-template <class T>
-std::complex<T> erf(std::complex<T> x) {
-  const T slope = T(1.1283791670955126) * std::exp(-x.real() * x.real());  // 2/√π e^−x²
-  return {std::erf(x.real()), slope * x.imag()};
+  using std::erf, std::exp;
+  if constexpr (Complex<A>) {
+    using T = typename A::value_type;
+    const T slope = T(1.1283791670955126) * exp(-x.real() * x.real());  // 2/√π e^−x²
+    return {erf(x.real()), slope * x.imag()};
+  } else {
+    return erf(x);
+  }
 }
 
+/// What numbers of any field are ordered by.
+template <class A>
+ESPALIER_FN auto real_part(const A& x) {
+  if constexpr (Complex<A>) return x.real();
+  else return x;
+}
 /// The greater by its real part: what a maximum is in any field.
 template <class A>
 ESPALIER_FN A larger(A a, A b) {
-  return a < b ? b : a;
-}
-template <class T>
-std::complex<T> larger(std::complex<T> a, std::complex<T> b) {
-  return a.real() < b.real() ? b : a;
+  return real_part(a) < real_part(b) ? b : a;
 }
 
 }  // namespace espalier::inline v0::kernel

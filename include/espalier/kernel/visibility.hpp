@@ -98,6 +98,8 @@ struct CausalTile {
 
 /// A query sees the keys up to its own position.
 struct Causal {
+  AttentionDropout dropout = {};
+
   static constexpr bool hides = false;
   /// The keys that queries before `last` look at, [begin, end); the first of them is seen by all.
   ESPALIER_FN Index begin(Index, Index) const { return 0; }
@@ -107,9 +109,11 @@ struct Causal {
   ESPALIER_FN Index first_query(Index s0) const { return s0; }
   ESPALIER_FN CausalTile queries(Index count, Index t0, Index s0) const { return {count, t0, s0, false}; }
   ESPALIER_FN bool seen(Index, Index, Index) const { return true; }
-  /// What dropout does to probabilities, or to their gradients: nothing.
+  /// What dropout does to probabilities, or to their gradients.
   template <class Team, class A>
-  ESPALIER_FN void drop(Team&, Index, Index, Index, View<A, 2>, Index, Index, bool) const {}
+  ESPALIER_FN void drop(Team& team, Index b, Index h, Index seq, View<A, 2> x, Index row_at, Index lane_at, bool rows_are_keys) const {
+    if (dropout.q > 0) dropout.apply(team, b, h, seq, x, row_at, lane_at, rows_are_keys);
+  }
 };
 
 /// As CausalTile, where a key is seen by every query or by none.

@@ -20,6 +20,7 @@ struct Gpt2Config {
   double eps = 1e-5;
   bool scaled = true;           ///< scores by 1/√head_dim
   bool scaled_by_layer = false;  ///< and by 1 / (layer + 1)
+  double dropout = 0.1, attention_dropout = 0.1, embedding_dropout = 0.1;  ///< while the model is trained
   bool tied = true;
   std::vector<LayerWidths> widths = {};  ///< layer by layer, where they differ; empty: all are alike
 
@@ -59,7 +60,8 @@ struct Gpt2Stem {
   static constexpr const char *kName = "transformer", *kLayers = "h";
 
   Gpt2Stem(Device& device, const Gpt2Config& c, const typename Block::Projection::Options& options)
-      : wte(device, c.vocab, c.hidden), wpe(device, c.max_positions, c.hidden), norm(device, c.hidden, c.eps) {
+      : wte(device, c.vocab, c.hidden), wpe(device, c.max_positions, c.hidden), norm(device, c.hidden, c.eps),
+        dropout{c.embedding_dropout} {
     layers.reserve(std::size_t(c.layers));
     for (Index l = 0; l < c.layers; ++l) {
       const std::string at = "transformer.h." + std::to_string(l);
@@ -68,6 +70,10 @@ struct Gpt2Stem {
                           Attention(device, c.hidden, w.heads, c.head_dim, c.scale(l), at + ".attn", options),
                           Norm(device, c.hidden, c.eps),
                           FeedForward(device, c.hidden, w.feed_forward, c.function, at + ".mlp", options));
+      auto& block = layers.back();
+      const std::uint32_t first = Dropout<Device>::kFirst + 4 + 4 * std::uint32_t(l);
+      block.self_attn.dropout = {c.attention_dropout, first};
+      block.attention_dropout = {c.dropout, first + 1}, block.output_dropout = {c.dropout, first + 2};
     }
   }
 
@@ -76,6 +82,7 @@ struct Gpt2Stem {
     auto x = pass.matrix(pass.shape.tokens(), wte.shape(1));
     pass.device.for_each_row(x.rows(),
                              kernel::EmbedWithPosition<T, W>{wte.view(), wpe.view(), tokens, pass.shape.seq, x});
+    dropout.apply(pass, x);
     return x;
   }
   typename Block::Context context(Pass<Device>&) const { return {}; }
@@ -91,6 +98,7 @@ struct Gpt2Stem {
   Tensor<Device, W, 2> wte, wpe;  // (vocab, hidden), (positions, hidden)
   std::vector<Block> layers;
   Norm norm;
+  Dropout<Device> dropout;
 };
 
 struct Gpt2Family {

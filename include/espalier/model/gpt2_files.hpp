@@ -19,7 +19,6 @@ struct StoredModel<Gpt2Config> : FixedHeads<Gpt2Config> {
   static constexpr std::string_view kEmbedding = "transformer.wte.weight", kHead = "lm_head.weight",
                                     kPrefix = "transformer.";
 
-  /// Dropout probabilities are of no concern: the base model is frozen and runs without.
   static Gpt2Config read(const json::Value& object, const std::string& source) {
     const ConfigReader config(object, source);
     constexpr Index most = Index{1} << 22;
@@ -38,6 +37,9 @@ struct StoredModel<Gpt2Config> : FixedHeads<Gpt2Config> {
     c.function = read_activation(config, "activation_function", "gelu_new");
     c.scaled = config.flag("scale_attn_weights", true);
     c.scaled_by_layer = config.flag("scale_attn_by_inverse_layer_idx", false);
+    c.dropout = config.probability("resid_pdrop", 0.1);
+    c.attention_dropout = config.probability("attn_pdrop", 0.1);
+    c.embedding_dropout = config.probability("embd_pdrop", 0.1);
     c.tied = config.flag("tie_word_embeddings", true);
     if (config.given("add_cross_attention")) config.expect(!config.flag("add_cross_attention", false), "add_cross_attention", "false is");
     for (const std::string_view key : {"quantization_config", "pruned_heads"})
@@ -54,6 +56,7 @@ struct StoredModel<Gpt2Config> : FixedHeads<Gpt2Config> {
     object.set("n_inner", c.feed_forward), object.set("layer_norm_epsilon", c.eps);
     if (!object.contains("activation_function")) object.set("activation_function", name_of(c.function));
     object.set("scale_attn_weights", c.scaled), object.set("scale_attn_by_inverse_layer_idx", c.scaled_by_layer);
+    object.set("resid_pdrop", c.dropout), object.set("attn_pdrop", c.attention_dropout), object.set("embd_pdrop", c.embedding_dropout);
     object.set("tie_word_embeddings", c.tied);
     object.erase("dtype");
     object.set("torch_dtype", torch_name(dtype));

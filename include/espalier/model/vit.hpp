@@ -21,6 +21,7 @@ struct VitConfig {
   bool qkv_bias = true;
   ActivationFunction function = ActivationFunction::gelu;
   double eps = 1e-12, deviation = 0.02;  ///< deviation: of the weights of a new head
+  double dropout = 0, attention_dropout = 0;  ///< while the model is trained
   LabelOptions labels = {};
   bool tied = false;
 };
@@ -52,7 +53,7 @@ class VitStem {
   };
 
   VitStem(Device& device, const VitConfig& c, const typename Block::Projection::Options& options)
-      : embeddings(device, c.grid, c.hidden), norm(device, c.hidden, c.eps) {
+      : embeddings(device, c.grid, c.hidden), norm(device, c.hidden, c.eps), dropout{c.dropout} {
     blocks.layers.reserve(std::size_t(c.layers));
     for (Index l = 0; l < c.layers; ++l) {
       const std::string at = "vit.encoder.layer." + std::to_string(l);
@@ -60,6 +61,10 @@ class VitStem {
                                  Attention(device, c.hidden, c.heads, c.head_dim, c.qkv_bias, at + ".attention", options),
                                  Norm(device, c.hidden, c.eps),
                                  FeedForward(device, c.hidden, c.feed_forward, c.function, at, options));
+      auto& block = blocks.layers.back();
+      const std::uint32_t first = Dropout<Device>::kFirst + 4 + 4 * std::uint32_t(l);
+      block.self_attn.dropout = {c.attention_dropout, first};
+      block.attention_dropout = {c.dropout, first + 1}, block.output_dropout = {c.dropout, first + 2};
     }
   }
 
@@ -80,7 +85,9 @@ class VitStem {
   }
 
   View<T, 2> forward(Pass<Device>& pass, const Input& in) {
-    return norm.forward(pass, blocks.forward(pass, embeddings.forward(pass, in.pixels), {}), last_);
+    auto x = embeddings.forward(pass, in.pixels);
+    dropout.apply(pass, x);
+    return norm.forward(pass, blocks.forward(pass, x, {}), last_);
   }
   void backward(Pass<Device>& pass, View<T, 2> dh, const Input&) {
     auto d = pass.zeros(dh.rows(), dh.cols());
@@ -98,6 +105,7 @@ class VitStem {
   PatchEmbedding<Device> embeddings;
   BlockStack<Device, Block> blocks;
   Norm norm;
+  Dropout<Device> dropout;
 
  private:
   typename Norm::Activations last_{};

@@ -39,6 +39,8 @@ struct StoredModel<VitConfig> : FixedHeads<VitConfig> {
     c.head_dim = c.hidden / c.heads;
     c.eps = config.number("layer_norm_eps", 1e-12, 0);
     c.deviation = config.number("initializer_range", 0.02, 0);
+    c.dropout = config.probability("hidden_dropout_prob", 0.0);
+    c.attention_dropout = config.probability("attention_probs_dropout_prob", 0.0);
     c.function = read_activation(config, "hidden_act", "gelu");
     c.qkv_bias = config.flag("qkv_bias", true);
     c.labels = read_labels(config);
@@ -56,6 +58,7 @@ struct StoredModel<VitConfig> : FixedHeads<VitConfig> {
     object.set("num_channels", c.grid.channels), object.set("qkv_bias", c.qkv_bias), object.set("layer_norm_eps", c.eps);
     if (!object.contains("image_size")) object.set("image_size", json::Value(json::Value::Array{c.grid.height, c.grid.width}));
     if (!object.contains("patch_size")) object.set("patch_size", json::Value(json::Value::Array{c.grid.down, c.grid.across}));
+    object.set("hidden_dropout_prob", c.dropout), object.set("attention_probs_dropout_prob", c.attention_dropout);
     if (!object.contains("hidden_act")) object.set("hidden_act", name_of(c.function));
     write_labels(c.labels, object);
     object.erase("dtype");

@@ -2,6 +2,7 @@
 #pragma once
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/nn/attention.hpp>
+#include <espalier/nn/dropout.hpp>
 #include <espalier/nn/feed_forward.hpp>
 #include <espalier/nn/learns.hpp>
 #include <utility>
@@ -15,7 +16,7 @@ struct BlockOptions {
   double eps = 1e-6;
 };
 
-/// a = x + attention(norm(x)),  y = a + feed_forward(norm(a)).
+/// a = x + attention(norm(x)),  y = a + feed_forward(norm(a)), both branches through dropout where there is any.
 ///
 /// Names says what checkpoints call the four: input_norm, attention, middle_norm, feed_forward.
 template <Backend Device, class Norm, class Mixer, class FeedForward, class Names>
@@ -41,9 +42,9 @@ class PreNormBlock {
                      const Context& context) const {
     act.x = x;
     const auto a = joined(pass, x, self_attn.forward(pass, input_layernorm.forward(pass, x, act.input_norm), act.attention,
-                                                     context, residual), act.attention.o.y);
+                                                     context, residual), attention_dropout, act.attention.o.y);
     return joined(pass, a, mlp.forward(pass, post_attention_layernorm.forward(pass, a, act.middle_norm), act.feed_forward,
-                                       residual), act.feed_forward.down.y);
+                                       residual), output_dropout, act.feed_forward.down.y);
   }
 
   void backward(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx,
@@ -54,11 +55,11 @@ class PreNormBlock {
     {
       auto inner = scratch.scratch();
       auto dn = inner.zeros(dy.rows(), dy.cols());
-      mlp.backward(inner, branched(inner, dy), act.feed_forward, dn, residual);
+      mlp.backward(inner, branched(inner, dy, output_dropout), act.feed_forward, dn, residual);
       post_attention_layernorm.backward(inner, dn, act.middle_norm, da);
     }
     auto dn = dx ? scratch.zeros(dy.rows(), dy.cols()) : View<T, 2>{};
-    self_attn.backward(scratch, branched(scratch, View<const T, 2>(da)), act.attention, dn, context, residual);
+    self_attn.backward(scratch, branched(scratch, View<const T, 2>(da), attention_dropout), act.attention, dn, context, residual);
     if (!dx) return;
     input_layernorm.backward(scratch, dn, act.input_norm, dx);
     pass.device.for_each(dx.size(), kernel::Accumulate<T>{da.data, dx.data});
@@ -94,24 +95,27 @@ class PreNormBlock {
   Norm input_layernorm, post_attention_layernorm;
   Mixer self_attn;
   FeedForward mlp;
+  Dropout<Device> attention_dropout{}, output_dropout{};  ///< of what the branches add
   OutputMask<A> residual{};  ///< on what both branches add: of a layer that leaves, or of channels of the residual stream
 
  private:
-  /// x + y∘M. own: the branch's output where it is kept for backward, which adding in place takes away.
-  View<T, 2> joined(Pass<Device>& pass, View<const T, 2> x, View<T, 2> y, View<const T, 2>& own) const {
+  /// x + y∘M, y through dropout. own: the branch's output where it is kept for backward, which adding in place takes away.
+  View<T, 2> joined(Pass<Device>& pass, View<const T, 2> x, View<T, 2> y, const Dropout<Device>& dropout, View<const T, 2>& own) const {
     if (!residual) {
+      dropout.apply(pass, y);
       pass.device.for_each(y.size(), kernel::Accumulate<T>{x.data, y.data});
       own = {};
       return y;
     }
     auto sum = pass.matrix(x.rows(), x.cols());
-    pass.device.for_each_row(x.rows(), kernel::AddMasked<T, A>{x, y, residual.forward, residual.width, sum});
+    pass.device.for_each_row(x.rows(), kernel::AddMasked<T, A>{x, dropout.dropped(pass, y), residual.forward, residual.width, sum});
     return sum;
   }
-  View<const T, 2> branched(Pass<Device>& pass, View<const T, 2> dy) const {
-    if (!residual) return dy;
+  View<const T, 2> branched(Pass<Device>& pass, View<const T, 2> dy, const Dropout<Device>& dropout) const {
+    if (!residual) return dropout.dropped(pass, dy);
     auto d = pass.matrix(dy.rows(), dy.cols());
     pass.device.for_each_row(dy.rows(), kernel::MaskOutputs<T, A>{dy, residual.backward, residual.width, d});
+    dropout.apply(pass, d);
     return d;
   }
 };

@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <espalier/kernel/attention_backward.hpp>
+#include <espalier/nn/dropout.hpp>
 #include <espalier/nn/group.hpp>
 #include <string>
 
@@ -41,7 +42,7 @@ class FusedAttention {
     auto y = pass.matrix(x.rows(), width());
     auto lse = pass.template matrix<A>(x.rows(), heads());
     const kernel::CausalAttention<T, A> kernel{layout(pass), A(scale_),       part(qkv, 0),     part(qkv, 1), part(qkv, 2),
-                                               units.forward(), units.backward(), y, lse};
+                                               units.forward(), units.backward(), y, lse, sees(pass)};
     pass.device.for_each_row(kernel.rows(), kernel);
     act.qkv = qkv, act.y = y, act.lse = lse;
     return out.forward(pass, y, act.o, residual);
@@ -56,7 +57,7 @@ class FusedAttention {
     auto delta = scratch.template matrix<A>(dy.rows(), heads());
     const kernel::CausalAttentionBackward<T, A> common{
         layout(pass),    A(scale_),        part(act.qkv, 0), part(act.qkv, 1), part(act.qkv, 2), units.forward(),
-        units.backward(), act.y, act.lse, dy, part(d, 0), part(d, 1), part(d, 2), delta};
+        units.backward(), act.y, act.lse, dy, part(d, 0), part(d, 1), part(d, 2), delta, sees(pass)};
     const kernel::AttentionBackwardQueries<T, A> queries{common};
     const kernel::AttentionBackwardKeys<T, A> keys{common};
     pass.device.for_each_row(queries.rows(), queries);
@@ -82,9 +83,13 @@ class FusedAttention {
   }
 
   Projection in, out;
-  UnitMask<Device> units;  // heads
+  UnitMask<Device> units;     // heads
+  Dropout<Device> dropout{};  // of probabilities
 
  private:
+  kernel::Causal sees(const Pass<Device>& pass) const {
+    return dropout.on(pass) ? kernel::Causal{{dropout.p, dropout.stream, pass.state, units.origin_there(), units.full()}} : kernel::Causal{};
+  }
   Index width() const { return heads() * head_dim_; }
   template <class U>
   View<U, 2> part(View<U, 2> qkv, Index n) const {
