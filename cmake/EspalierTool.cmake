@@ -14,16 +14,18 @@ if(ESPALIER_WITH_CUDA)
 else()
   list(FILTER tool_sources EXCLUDE REGEX "/with_cuda\\.cpp$")
 endif()
-# What takes longest begins first.
+# Engines take long: they begin first, and each is compiled by itself.
 set(engines ${tool_sources})
 list(FILTER engines INCLUDE REGEX "/engines/")
 list(FILTER tool_sources EXCLUDE REGEX "/engines/")
 list(PREPEND tool_sources ${engines})
+set_source_files_properties(${engines} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 
 espalier_dependency(CLI11)
 add_executable(espalier_tool ${tool_sources})
 set_target_properties(espalier_tool PROPERTIES OUTPUT_NAME espalier RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}"
-                                               POSITION_INDEPENDENT_CODE ON)
+                                               POSITION_INDEPENDENT_CODE ON
+                                               UNITY_BUILD ${ESPALIER_TOGETHER} UNITY_BUILD_BATCH_SIZE 20)
 target_link_libraries(espalier_tool PRIVATE espalier_cpu espalier_precompiled CLI11::CLI11)
 if(TARGET espalier_npy)
   target_link_libraries(espalier_tool PRIVATE espalier_npy)
@@ -34,6 +36,7 @@ target_compile_definitions(espalier_tool PRIVATE
   "ESPALIER_DEMO_DIR=\"${PROJECT_SOURCE_DIR}/models/demo\""
   "ESPALIER_DEMO_INSTALLED=\"../${CMAKE_INSTALL_DATADIR}/espalier/demo\"")
 espalier_ours(espalier_tool)
+espalier_briefly(espalier_tool)
 if(ESPALIER_WITH_CUDA)
   espalier_for_devices(espalier_tool)
 endif()
@@ -46,9 +49,7 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" AND CMAKE_SYSTEM_NAME STREQUAL "Lin
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND hardened -fcf-protection)
   endif()
-  if(ESPALIER_BUILD_TESTS)  # tests compute little with it, and wait half as long for it
-    list(APPEND hardened -O0)
-  else()
+  if(NOT ESPALIER_BUILD_TESTS)  # nothing is to be had without optimisation
     list(APPEND hardened "$<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=3>")
   endif()
   target_compile_options(espalier_tool PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${hardened}>")

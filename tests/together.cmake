@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: MIT
 # espalier_together(<result> <name> <test file>...): sources that compile several test files at once, each in a namespace
-# of its own. Half of what a test file compiles, its neighbours compile too.
-set(ESPALIER_TESTS_TOGETHER 6 CACHE STRING "How many test files compile as one, at most; 1: each alone")
-
+# of its own, unless ESPALIER_TOGETHER is off. Half of what a test file compiles, its neighbours compile too.
 function(espalier_together result name)
   set(sources "")
   list(LENGTH ARGN count)
-  if(count EQUAL 0)
-    set(${result} "" PARENT_SCOPE)
+  if(count EQUAL 0 OR NOT ESPALIER_TOGETHER)
+    set(${result} ${ARGN} PARENT_SCOPE)
     return()
   endif()
-  math(EXPR batches "(${count} + ${ESPALIER_TESTS_TOGETHER} - 1) / ${ESPALIER_TESTS_TOGETHER}")
+  math(EXPR batches "(${count} + 5) / 6")
   set(first 0)
   foreach(batch RANGE 1 ${batches})
     math(EXPR next "${count} * ${batch} / ${batches}")
