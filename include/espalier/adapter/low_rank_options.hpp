@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cmath>
+#include <espalier/adapter/targets.hpp>
 #include <espalier/core/config.hpp>
 #include <string>
 #include <string_view>
@@ -23,14 +24,7 @@ struct LowRankOptions {
   /// Names of linear maps, e.g. "q_proj" or "layers.0.self_attn.q_proj"; empty: every linear map of the blocks.
   std::vector<std::string> targets = {};
 
-  /// A name is a target when it equals an entry or ends in "." + entry.
-  bool matches(std::string_view path) const {
-    if (targets.empty()) return true;
-    for (const std::string& t : targets)
-      if (path == t || (path.size() > t.size() && path.ends_with(t) && path[path.size() - t.size() - 1] == '.'))
-        return true;
-    return false;
-  }
+  bool matches(std::string_view path) const { return is_target(targets, path); }
   double scale() const { return rank_stabilised ? alpha / std::sqrt(double(rank)) : alpha / double(rank); }
 };
 

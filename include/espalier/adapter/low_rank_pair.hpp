@@ -7,6 +7,7 @@
 #include <espalier/core/tensor.hpp>
 #include <espalier/core/workspace.hpp>
 #include <espalier/kernel/dropout.hpp>
+#include <espalier/kernel/term.hpp>
 
 namespace espalier::inline v0 {
 
@@ -57,14 +58,6 @@ struct LowRankPair {
     scratch.device.for_each_row(x.rows(), drop(scratch, x, /*add=*/false, y));
     return y;
   }
-};
-
-/// W + s B U: what scores, merging and files see of an adapter, whatever its kind. No data: nothing is added.
-template <class A>
-struct LowRankTerm {
-  View<const A, 2> b;  // (out, rank)
-  View<const A, 2> u;  // (rank, in)
-  double scale = 0;
 };
 
 }  // namespace espalier::inline v0

@@ -16,7 +16,8 @@ ESPALIER_FN T raised(Power power, T x) {
 
 namespace kernel {
 
-// W = W0 + s B A, one element at a time: the merged weight never exists in full. Without an adapter a has no data.
+// W = W0 + s B A, one element at a time: the merged weight never exists in full. Without an adapter B has no data, and A
+// has none where it is the identity.
 template <class W, class A>
 struct LowRankSum {
   View<const W, 2> w;  // (out, in)
@@ -26,12 +27,13 @@ struct LowRankSum {
 
   ESPALIER_FN A operator()(Index i, Index j) const {
     A sum(0);
+    if (b && !a) sum = b(i, j);
     for (Index k = 0; k < a.rows(); ++k) sum += b(i, k) * a(k, j);
     return widen<A>(w(i, j)) + scale * sum;
   }
   /// The same on rows first … first + count.
   ESPALIER_FN LowRankSum rows(Index first, Index count) const {
-    return {w.rows(first, count), a ? b.rows(first, count) : b, a, scale};
+    return {w.rows(first, count), b ? b.rows(first, count) : b, a, scale};
   }
 };
 

@@ -99,7 +99,7 @@ class TensorWriter {
       cut = *found;
       if (rank_of<Stored> == 1) cut.columns = {};
     }
-    if constexpr (requires { entry.projection->adapter.a; }) {
+    if constexpr (AddsTerm<std::remove_cvref_t<decltype(entry.projection->adapter)>>) {
       const auto* const p = entry.projection;
       if (merge_ && p != nullptr && p->adapter.active() && (rank_of<Stored> == 2 || p->adapter.kInput == Axis::rows)) {
         Pass<Device> pass(*workspace_, {});
@@ -174,8 +174,8 @@ class TensorWriter {
   template <class Term, class T>
   void merged(Pass<Device>& pass, const Term& term, const std::vector<T>& weight, Index first, Index n, A* out) const {
     auto scratch = pass.scratch();
-    auto panel = scratch.template matrix<A>(n, term.u.cols());
-    device_->gemm(A(term.scale), term.b.rows(first, n), term.u, A(0), panel);
+    auto panel = scratch.template matrix<A>(n, Index(weight.size()) / term.b.rows());
+    write_term(*device_, term, /*minus=*/false, first, panel);
     device_->download(panel.data, out, panel.size());
     for (Index i = 0; i < panel.size(); ++i) out[i] = widen<A>(weight[std::size_t(first * panel.cols() + i)]) + out[i];
   }

@@ -3,18 +3,11 @@
 #include <espalier/core/error.hpp>
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/output_mask.hpp>
+#include <espalier/kernel/term.hpp>
 #include <espalier/nn/weight_rows.hpp>
 #include <utility>
 
 namespace espalier::inline v0::detail {
-
-/// An adapter that adds a product of two thin matrices to the weight.
-template <class Adapter>
-concept AddsProduct = requires(Adapter& adapter) {
-  adapter.a.grad;
-  adapter.b.grad;
-  adapter.scale;
-};
 
 // y = x (W∘M)ᵀ + b,  W = W0 + s B U: of the masked weight a few rows exist at a time.        U = A, or A W0 behind the weight
 // dx += dy (W∘M),  dB += s (M∘G) Uᵀ,  dU += s Bᵀ (M∘G),  G = dyᵀ x, a few rows at a time as well.
@@ -25,7 +18,7 @@ struct MaskedLinear {
   using W = typename Projection::W;
   using A = typename Projection::A;
   using Adapter = decltype(Projection::adapter);
-  static constexpr bool kAdapted = AddsProduct<Adapter>;
+  static constexpr bool kAdapted = AddsTerm<Adapter>;
 
   Pass<Device>& pass;
   Projection& p;
@@ -62,7 +55,8 @@ struct MaskedLinear {
     View<A, 2> wide{}, g{}, du{};
     if constexpr (!std::is_same_v<T, A>)
       if (dx) wide = pass.template zeros<A>(dx.rows(), dx.cols());  // a sum over panels is rounded once
-    if (w.a) g = pass.template matrix<A>(step, p.in()), du = pass.template zeros<A>(w.a.rows(), w.a.cols());
+    if (w.b) g = pass.template matrix<A>(step, p.in());
+    if (w.a) du = pass.template zeros<A>(w.a.rows(), w.a.cols());
     for (Index i = 0; i < p.out(); i += step) {
       const Index n = std::min(step, p.out() - i);
       const auto dyi = dy.cols(i, n);
@@ -73,19 +67,23 @@ struct MaskedLinear {
         else pass.device.gemm(A(1), dyi, rows, A(1), wide);
       }
       if constexpr (kAdapted) {
-        if (!w.a) continue;
+        if (!w.b) continue;
         const auto gi = g.rows(0, n);
         pass.device.gemm(A(1), dyi.t(), x, A(0), gi);
         if (!p.weight_mask.straight_through)
           pass.device.for_each_row(n, kernel::ZeroRemoved<A>{p.weight_mask.bits().rows(i, n), gi});
         const View<const A, 2> gc = gi;
+        if (!w.a) {  // U is the identity
+          pass.device.for_each(gc.size(), kernel::Accumulate<A>{gc.data, p.adapter.b.grad.row(i)});
+          continue;
+        }
         pass.device.gemm(w.scale, gc, w.a.t(), A(1), p.adapter.b.grad.rows(i, n));
         pass.device.gemm(w.scale, w.b.rows(i, n).t(), gc, A(1), du);
       }
     }
     if constexpr (!std::is_same_v<T, A>)
       if (dx) pass.device.for_each(dx.size(), kernel::AddStored<T, A>{wide.data, dx.data});
-    if constexpr (kAdapted)
+    if constexpr (kAdapted && requires { p.adapter.a; })
       if (w.a) {
         p.adapter.receive(pass, View<const W, 2>(p.weight.view()), View<const A, 2>(du), units);
         if (mixes() && !p.bias.empty()) through_bias(dy);
@@ -122,7 +120,7 @@ struct MaskedLinear {
   View<const A, 2> bias_column() const { return matrix(std::as_const(p.bias).view().data, p.out(), Index{1}); }
   /// b' = b + s B A b, of which the outputs' sum over tokens is the gradient.
   void through_bias(View<const T, 2> dy) const {
-    if constexpr (kAdapted) {
+    if constexpr (kAdapted && requires { p.adapter.a; }) {
       const auto term = p.adapter.term(pass, bias_column(), units);
       const auto ones = pass.matrix(dy.rows(), 1);
       pass.device.for_each(ones.size(), kernel::Fill<T>{ones.data, T(1.0f)});

@@ -5,20 +5,13 @@
 #include <espalier/core/visit.hpp>
 #include <espalier/core/workspace.hpp>
 #include <espalier/kernel/elementwise.hpp>
+#include <espalier/kernel/term.hpp>
 #include <espalier/nn/group.hpp>
 #include <utility>
 
 namespace espalier::inline v0 {
 
 namespace detail {
-
-/// An adapter that can become part of its weight.
-template <class Adapter>
-concept Mergeable = requires(Adapter& adapter) {
-  adapter.a.value;
-  adapter.b.value;
-  adapter.merged;
-};
 
 /// W ← W ± s B U, a few rows at a time, and the bias the same way where the adapter stands behind it.
 template <class Model>
@@ -28,7 +21,7 @@ void add_adapters(Model& model, bool merging) {
   Device& device = *model.run.device;
   const auto masks = output_masks(model);
   for_each_projection(model, [&](const std::string&, auto& p) {
-    if constexpr (Mergeable<decltype(p.adapter)>) {
+    if constexpr (AddsTerm<decltype(p.adapter)>) {
       auto& adapter = p.adapter;
       if (!adapter.present() || adapter.merged == merging) return;
       using W = std::remove_pointer_t<decltype(p.weight.view().data)>;
@@ -42,16 +35,15 @@ void add_adapters(Model& model, bool merging) {
         return merging ? adapter.term(pass, w, mask) : adapter.inverse_term(pass, w, mask);
       };
       const auto added = term(std::as_const(p.weight).view());
-      const A scale = A(merging ? added.scale : -added.scale);
       for (Index i = 0; i < rows; i += step) {
         const Index n = std::min(step, rows - i);
-        device.gemm(scale, added.b.rows(i, n), added.u, A(0), panel.rows(0, n));
+        write_term(device, added, !merging, i, panel.rows(0, n));
         device.for_each(n * cols, kernel::AddStored<W, A>{panel.data, p.weight.view().rows(i, n).data});
       }
       if (adapter.kInput == Axis::rows && !p.bias.empty()) {
         const auto bias = matrix(p.bias.view().data, rows, Index{1});
         const auto shifted = term(View<const A, 2>(bias));
-        device.gemm(scale, shifted.b, shifted.u, A(1), bias);
+        device.gemm(A(merging ? shifted.scale : -shifted.scale), shifted.b, shifted.u, A(1), bias);
       }
       adapter.merged = merging;
     }

@@ -32,6 +32,11 @@ class WeightRows {
   void write(Index first, View<To, 2> to) const {
     const Index n = to.rows();
     View<A, 2> added{};
+    if (weight_.b && !weight_.a) {
+      device_->for_each_row(n, kernel::EffectiveWeight<W, A, To>{weight_.w.rows(first, n), weight_.b.rows(first, n),
+                                                                 mask_ ? mask_.rows(first, n) : mask_, to});
+      return;
+    }
     if (weight_.a) {
       if constexpr (std::is_same_v<To, A>) added = to;
       else added = added_.rows(0, n);

@@ -105,7 +105,7 @@ void compact(Model& model) {
       p.weight_mask.compact(device, axis == Axis::rows ? kept.list.data() : nullptr,
                             axis == Axis::rows ? nullptr : kept.list.data(), p.out(), p.in());
       if (axis == Axis::rows && !p.bias.empty()) detail::keep_only(device, p.bias, kept);
-      if constexpr (detail::LowRank<decltype(p.adapter)>) {
+      if constexpr (AddsTerm<std::remove_cvref_t<decltype(p.adapter)>>) {
         auto& adapter = p.adapter;
         if (!adapter.present()) return;
         adapter.follow(axis, [&](Parameter<Device>& parameter, Axis side) {
@@ -115,9 +115,11 @@ void compact(Model& model) {
         });
         if (axis != adapter.kInput) return;
         // Dropout knows what it works on by its number in the uncompacted model.
-        const Kept origin(device, origins, group.mask->full(), slices);
-        adapter.origin = Tensor<Device, int, 1>(device, origin.n);
-        device.for_each(origin.n, kernel::Copy<int, int>{origin.list.data(), adapter.origin.view().data});
+        if constexpr (requires { adapter.origin; }) {
+          const Kept origin(device, origins, group.mask->full(), slices);
+          adapter.origin = Tensor<Device, int, 1>(device, origin.n);
+          device.for_each(origin.n, kernel::Copy<int, int>{origin.list.data(), adapter.origin.view().data});
+        }
       }
     });
   });
@@ -132,7 +134,7 @@ void compact(Model& model) {
       [&](const Parameter<Device>& p, auto old, auto fresh) {
         Cut cut{nullptr, nullptr, nullptr};
         for (const Cut& c : cuts)
-          if (c.parameter == &p) cut = c;
+          if (c.parameter == &p) cut.rows = c.rows ? c.rows : cut.rows, cut.columns = c.columns ? c.columns : cut.columns;
         using T = typename Device::Accumulate;
         device.for_each_row(fresh.rows(), kernel::Gather<T>{old, cut.rows, cut.columns, fresh});
       });

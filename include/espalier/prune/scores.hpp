@@ -50,10 +50,10 @@ class Scores {
     if constexpr (Score::needs == Needs::adapter_gradients)
       for (const auto& e : units_.entries()) {
         bool any = false;
-        for (const auto& s : e.sides) any = any || s.projection->adapter.active();
+        for (const auto& s : e.sides) any = any || (detail::LowRank<decltype(s.projection->adapter)> && s.projection->adapter.active());
         require(
             any,
-            "pruner: {}: this importance reads the gradients of adapters, and none of its projections has an active "
+            "pruner: {}: this importance reads the gradients of low-rank adapters, and none of its projections has an active "
             "one; give them adapters or score by another importance",
             e.group.name());
       }
