@@ -13,6 +13,7 @@
 #include <espalier/prune/importance/taylor.hpp>
 
 #include "gradients.hpp"
+#include "oracle_numbers.hpp"
 #include "scores.hpp"
 
 using namespace espalier;
