@@ -99,7 +99,7 @@ class TensorWriter {
       cut = *found;
       if (rank_of<Stored> == 1) cut.columns = {};
     }
-    if constexpr (AddsTerm<std::remove_cvref_t<decltype(entry.projection->adapter)>>) {
+    if constexpr (AddsTerm<decltype(entry.projection->adapter)>) {
       const auto* const p = entry.projection;
       if (merge_ && p != nullptr && p->adapter.active() && (rank_of<Stored> == 2 || p->adapter.kInput == Axis::rows)) {
         Pass<Device> pass(*workspace_, {});

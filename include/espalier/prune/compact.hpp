@@ -105,7 +105,7 @@ void compact(Model& model) {
       p.weight_mask.compact(device, axis == Axis::rows ? kept.list.data() : nullptr,
                             axis == Axis::rows ? nullptr : kept.list.data(), p.out(), p.in());
       if (axis == Axis::rows && !p.bias.empty()) detail::keep_only(device, p.bias, kept);
-      if constexpr (AddsTerm<std::remove_cvref_t<decltype(p.adapter)>>) {
+      if constexpr (AddsTerm<decltype(p.adapter)>) {
         auto& adapter = p.adapter;
         if (!adapter.present()) return;
         adapter.follow(axis, [&](Parameter<Device>& parameter, Axis side) {

@@ -34,7 +34,7 @@ class Extents {
           for (const auto& slice : slices) extent += units * slice.width;
           auto& weight = shapes_.try_emplace(&p.weight_mask, std::vector<Index>{p.out(), p.in()}).first->second;
           weight[axis == Axis::rows ? 0 : 1] = extent;
-          if constexpr (AddsTerm<std::remove_cvref_t<decltype(p.adapter)>>) {
+          if constexpr (AddsTerm<decltype(p.adapter)>) {
             if (!p.adapter.present()) return;
             p.adapter.follow(axis, [&](Parameter<Device>& parameter, Axis side) {
               auto& shape = shapes_.try_emplace(&parameter, of(parameter)).first->second;

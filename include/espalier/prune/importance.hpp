@@ -79,7 +79,7 @@ template <class Device, class Projection>
 auto effective_weight(Pass<Device>& pass, const Projection& p) {
   using A = typename Projection::A;
   kernel::LowRankSum<typename Projection::W, A> w{p.weight.view(), {}, {}, A(0)};
-  if constexpr (AddsTerm<std::remove_cvref_t<decltype(p.adapter)>>)
+  if constexpr (AddsTerm<decltype(p.adapter)>)
     if (p.adapter.active()) {
       const auto term = p.adapter.term(pass, p.weight.view());
       w.b = term.b, w.a = term.u, w.scale = A(term.scale);
@@ -92,7 +92,7 @@ template <class Device, class Projection>
 auto effective_bias(Pass<Device>& pass, const Projection& p) {
   using A = typename Projection::A;
   if (p.bias.empty()) return View<const A, 1>{};
-  if constexpr (AddsTerm<std::remove_cvref_t<decltype(p.adapter)>>)
+  if constexpr (AddsTerm<decltype(p.adapter)>)
     if (p.adapter.active() && p.adapter.kInput == Axis::rows) {
       const auto bias = matrix(p.bias.view().data, p.out(), Index{1});
       const auto term = p.adapter.term(pass, bias);

@@ -135,7 +135,7 @@ class WeightPruner {
     if constexpr (watches_backward(Score::needs))
       require(!p.probe, "pruner: {} is watched by somebody else already; one pruner at a time", e.path);
     if (changes_weights()) {
-      if constexpr (AddsTerm<std::remove_cvref_t<decltype(p.adapter)>>)
+      if constexpr (AddsTerm<decltype(p.adapter)>)
         require(!p.adapter.active() || p.adapter.kInput == Axis::columns,
                 "pruner: {}: an adapter behind the weight stands between it and what its update aims at; merge it first, or "
                 "score by another importance", e.path);

@@ -85,7 +85,7 @@ struct OBSImportance {
   template <class Device, class Projection, class A>
   void leave(Pass<Device>& pass, Projection& p, const Inputs<A>& inputs, const OutputMask<A>& before) const {
     using W = typename Projection::W;
-    if constexpr (AddsTerm<std::remove_cvref_t<decltype(p.adapter)>>)
+    if constexpr (AddsTerm<decltype(p.adapter)>)
       require(!p.adapter.active() || p.adapter.kInput == Axis::columns,
               "OBS: an adapter behind the weight stands between it and what the update aims at; merge it first, or leave "
               "update off");
