@@ -8,7 +8,7 @@
 namespace espalier::inline v0 {
 
 /// W + s B U: what scores, merging and files see of an adapter, whatever its kind. No data in B: nothing is
-/// added; none in U: it is the identity.
+/// added; none in U: it is the identity, and s is 1.
 template <class A>
 struct LowRankTerm {
   View<const A, 2> b;  // (out, rank)
@@ -29,10 +29,9 @@ concept AddsTerm = requires(Adapter& adapter) {
 template <Backend Device, class A>
 void write_term(Device& device, const LowRankTerm<A>& term, bool minus, Index first, View<A, 2> to) {
   const auto b = term.b.rows(first, to.rows());
-  const A scale = A(minus ? -term.scale : term.scale);
-  if (term.u) return device.gemm(scale, b, term.u, A(0), to);
+  if (term.u) return device.gemm(A(minus ? -term.scale : term.scale), b, term.u, A(0), to);
   device.for_each(to.size(), kernel::Copy<A, A>{b.data, to.data});
-  device.for_each(to.size(), kernel::Scale<A>{to.data, scale});
+  if (minus) device.for_each(to.size(), kernel::Scale<A>{to.data, A(-1)});
 }
 
 }  // namespace espalier::inline v0

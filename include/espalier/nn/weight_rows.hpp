@@ -31,16 +31,15 @@ class WeightRows {
   /// Rows first … first + to.rows(), at most panel_rows of them.
   void write(Index first, View<To, 2> to) const {
     const Index n = to.rows();
-    View<A, 2> added{};
-    if (weight_.b && !weight_.a) {
-      device_->for_each_row(n, kernel::EffectiveWeight<W, A, To>{weight_.w.rows(first, n), weight_.b.rows(first, n),
-                                                                 mask_ ? mask_.rows(first, n) : mask_, to});
-      return;
-    }
+    View<const A, 2> added{};
     if (weight_.a) {
-      if constexpr (std::is_same_v<To, A>) added = to;
-      else added = added_.rows(0, n);
-      device_->gemm(weight_.scale, weight_.b.rows(first, n), weight_.a, A(0), added);
+      View<A, 2> product{};
+      if constexpr (std::is_same_v<To, A>) product = to;
+      else product = added_.rows(0, n);
+      device_->gemm(weight_.scale, weight_.b.rows(first, n), weight_.a, A(0), product);
+      added = product;
+    } else if (weight_.b) {
+      added = weight_.b.rows(first, n);
     }
     device_->for_each_row(n, kernel::EffectiveWeight<W, A, To>{weight_.w.rows(first, n), added,
                                                                mask_ ? mask_.rows(first, n) : mask_, to});
