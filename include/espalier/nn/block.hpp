@@ -108,7 +108,8 @@ class PreNormBlock {
       return y;
     }
     auto sum = pass.matrix(x.rows(), x.cols());
-    pass.device.for_each_row(x.rows(), kernel::AddMasked<T, A>{x, dropout.dropped(pass, y), residual.forward, residual.width, sum});
+    auto scratch = pass.scratch();
+    pass.device.for_each_row(x.rows(), kernel::AddMasked<T, A>{x, dropout.dropped(scratch, y), residual.forward, residual.width, sum});
     return sum;
   }
   View<const T, 2> branched(Pass<Device>& pass, View<const T, 2> dy, const Dropout<Device>& dropout) const {
