@@ -2,6 +2,7 @@
 // Full fine-tuning as an adapter: its gradient is that of the weight, and whatever prunes sees the weight that moves.
 #include <doctest/doctest.h>
 #include <espalier/adapter/full.hpp>
+#include <espalier/adapter/initialise.hpp>
 #include <espalier/backend/cpu.hpp>
 #include <espalier/core/run_state.hpp>
 #include <espalier/nn/merge.hpp>
@@ -10,6 +11,7 @@
 #include <espalier/prune/importance/full_taylor.hpp>
 #include <espalier/prune/importance/magnitude.hpp>
 #include <espalier/prune/importance/movement.hpp>
+#include <espalier/prune/importance/signed_taylor.hpp>
 #include <espalier/prune/importance/taylor.hpp>
 
 #include "gradients.hpp"
@@ -114,10 +116,10 @@ TEST_CASE("merged == unmerged, and masked == compacted: the update leaves with i
   CHECK(relative_error(model.outputs(false), masked) <= 1e-12);
 }
 
-TEST_CASE("scores are those of the weight that moves: exact Taylor, movement of full fine-tuning, magnitude") {
+TEST_CASE("scores are those of the weight that moves: exact Taylor, full and signed, movement of full fine-tuning, magnitude") {
   using Device = Cpu<double>;
   Device device;
-  std::vector<double> taylor(kWidth), movement(kWidth), magnitude(kWidth);
+  std::vector<double> taylor(kWidth), movement(kWidth), magnitude(kWidth), up(kWidth), down(kWidth);
   const auto scores = [&](auto importance) {
     Whole<Device> model(device);
     model.bind();
@@ -129,16 +131,32 @@ TEST_CASE("scores are those of the weight that moves: exact Taylor, movement of 
       for (Index j = 0; j < p.in(); ++j) {
         const double w = p.weight.view()(i, j) + p.adapter.b.value(i, j), gw = p.adapter.b.grad(i, j) * w;
         const auto u = std::size_t(rows ? i : j);
-        taylor[u] += gw * gw, movement[u] -= gw, magnitude[u] += std::abs(w);
+        taylor[u] += gw * gw, movement[u] -= gw, magnitude[u] += std::abs(w), (rows ? up : down)[u] += gw;
       }
   };
   add(full.second.mlp.up, true), add(full.second.mlp.down, false);
   CHECK(relative_error(full.first, taylor) <= 1e-12);
   CHECK(relative_error(scores(MovementImportance{}).first, movement) <= 1e-11);
   CHECK(relative_error(scores(MagnitudeImportance{}).first, magnitude) <= 1e-12);
+  std::vector<double> sums;
+  for (std::size_t u = 0; u < std::size_t(kWidth); ++u) sums.push_back(up[u] * up[u] + down[u] * down[u]);
+  CHECK(relative_error(scores(SignedTaylorImportance{}).first, sums) <= 1e-11);
   Whole<Device> model(device);
   model.bind();
   CHECK_THROWS_WITH_AS(unit_scores(model, TaylorImportance{}), doctest::Contains("low-rank adapters"), Error);
+}
+
+TEST_CASE("a fresh one changes nothing, whatever it was") {
+  using Device = Cpu<double>;
+  Device device;
+  Whole<Device> model(device);
+  model.bind();
+  const auto moved = model.outputs(false);
+  initialise(model, 3, AdapterInit::peft);
+  const auto fresh = model.outputs(false);
+  model.mlp.up.adapter.merged = model.mlp.down.adapter.merged = true;  // the weights alone
+  CHECK(fresh == model.outputs(false));
+  CHECK(relative_error(fresh, moved) > 1e-2);
 }
 
 TEST_CASE("names say what is trained in full") {

@@ -17,7 +17,7 @@ struct FullOptions {
 
 /// Full fine-tuning as an adapter: y += x Bᵀ with B: (out, in) of any rank, zero at first; dB += dyᵀx, dx += dy B. The
 /// baseline that low-rank adapters are held against: W0 + B moves as W would, and its weight decay pulls towards W0.
-/// It takes four times the memory of the weights that it trains.                         Hu et al. 2021, section 2 (FT)
+/// Beside each weight stand B, its gradient and two moments.                             Hu et al. 2021, section 2 (FT)
 template <Backend Device>
 class FullAdapter {
  public:

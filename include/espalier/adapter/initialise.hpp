@@ -5,6 +5,7 @@
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/core/random.hpp>
 #include <espalier/core/visit.hpp>
+#include <espalier/kernel/term.hpp>
 #include <numbers>
 #include <vector>
 
@@ -30,6 +31,11 @@ void initialise(Model& model, std::uint64_t seed, AdapterInit how) {
   for_each_projection(model, [&](const std::string&, auto& projection) {
     auto& adapter = projection.adapter;
     const std::uint32_t which = number++;
+    if constexpr (AddsTerm<decltype(projection.adapter)>) {
+      if (!adapter.active()) return;
+      const std::vector<A> zeros(std::size_t(adapter.b.size()));
+      run.device->upload(adapter.b.value.data, zeros.data(), adapter.b.size());
+    }
     if constexpr (requires { adapter.stream; }) {
       if (!adapter.active()) return;
       adapter.stream = which;
@@ -38,7 +44,7 @@ void initialise(Model& model, std::uint64_t seed, AdapterInit how) {
       std::vector<int> origin(adapter.origin.empty() ? 0 : std::size_t(in));
       if (!origin.empty()) run.device->download(adapter.origin.view().data, origin.data(), in);
       const double bound = 1 / std::sqrt(double(full));
-      std::vector<A> a(std::size_t(rank * in)), b(std::size_t(adapter.b.size()));
+      std::vector<A> a(std::size_t(rank * in));
       for (Index i = 0; i < rank; ++i)
         for (Index j = 0; j < in; ++j) {
           const auto at = std::uint64_t(i * full + (origin.empty() ? j : origin[std::size_t(j)]));
@@ -47,7 +53,6 @@ void initialise(Model& model, std::uint64_t seed, AdapterInit how) {
           a[std::size_t(i * in + j)] = A(x);
         }
       run.device->upload(adapter.a.value.data, a.data(), rank * in);
-      run.device->upload(adapter.b.value.data, b.data(), adapter.b.size());
     }
   });
 }
