@@ -68,6 +68,27 @@ TEST_CASE("logits and loss are transformers'; with the adapter, logits, loss and
   }
 }
 
+TEST_CASE("a model that is trained drops what its configuration says, and the same again where the step is the same") {
+  const Golden golden("gpt2");
+  const TemporaryDirectory folder;
+  std::filesystem::copy(golden.directory, folder / "base", std::filesystem::copy_options::recursive);
+  auto config = json::read_file(folder / "base/config.json");
+  config.set("resid_pdrop", 0.2), config.set("attn_pdrop", 0.3), config.set("embd_pdrop", 0.4);
+  json::write_file(folder / "base/config.json", config);
+  esp::Cpu<double> device;
+  auto model = esp::load<Model<double>>(device, folder / "base", {.rank = 1});
+  CHECK(model.model.dropout.p == 0.4);
+  CHECK(model.blocks()[1].self_attn.dropout.p == 0.3);
+  CHECK(model.blocks()[1].output_dropout.p == 0.2);
+  const double plain = model.evaluate(golden.batch()), first = model.loss(golden.batch());
+  CHECK(plain == doctest::Approx(golden.numbers("loss64")[0]).epsilon(1e-12));
+  CHECK(std::abs(first - plain) > 1e-3);
+  CHECK(double(model.loss(golden.batch())) == first);
+  esp::save(model, folder / "out");
+  const auto written = json::read_file(folder / "out/config.json");
+  for (const char* key : {"resid_pdrop", "attn_pdrop", "embd_pdrop"}) CHECK(written.at(key) == config.at(key));
+}
+
 TEST_CASE("recomputed blocks give the same gradients") {
   const Golden golden("gpt2");
   esp::Cpu<double> device;

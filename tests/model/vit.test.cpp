@@ -83,6 +83,27 @@ TEST_CASE("logits and loss are transformers'; with adapter and head, logits, los
   }
 }
 
+TEST_CASE("a model that is trained drops what its configuration says, and the same again where the step is the same") {
+  const Golden golden("vit");
+  const TemporaryDirectory folder;
+  std::filesystem::copy(golden.directory, folder / "base", std::filesystem::copy_options::recursive);
+  auto config = json::read_file(folder / "base/config.json");
+  config.set("hidden_dropout_prob", 0.2), config.set("attention_probs_dropout_prob", 0.3);
+  json::write_file(folder / "base/config.json", config);
+  esp::Cpu<double> device;
+  auto model = esp::load<Vit<double>>(device, folder / "base", {.rank = 1});
+  CHECK(model.stem.dropout.p == 0.2);
+  CHECK(model.blocks()[1].self_attn.dropout.p == 0.3);
+  CHECK(model.blocks()[1].attention_dropout.p == 0.2);
+  const double plain = model.evaluate(golden.batch()), first = model.loss(golden.batch());
+  CHECK(plain == doctest::Approx(golden.numbers("loss64")[0]).epsilon(1e-12));
+  CHECK(std::abs(first - plain) > 1e-3);
+  CHECK(double(model.loss(golden.batch())) == first);
+  esp::save(model, folder / "out");
+  const auto written = json::read_file(folder / "out/config.json");
+  for (const char* key : {"hidden_dropout_prob", "attention_probs_dropout_prob"}) CHECK(written.at(key) == config.at(key));
+}
+
 TEST_CASE("load and save leave every byte of the tensors as it was, and an adapter goes out as peft wrote it, head and all") {
   for (const char* name : cases) {
     CAPTURE(name);
