@@ -56,11 +56,11 @@ json::Value as_json(const Estimate& e) {
 
 }  // namespace
 
-Table comparison_table(const std::vector<Trial>& trials) {
+Table comparison_table(const std::vector<Trial>& trials, const std::string& dense) {
   Table table;
   table.head = {"sparsity", "criterion", "perplexity", "loss", "reached", "parameters", "speed"};
   for (const Row& r : rows_of(trials)) {
-    table.rows.push_back({fixed(100 * r.sparsity, 0) + "%", r.criterion.empty() ? "(dense, tuned)" : r.criterion,
+    table.rows.push_back({fixed(100 * r.sparsity, 0) + "%", r.criterion.empty() ? dense : r.criterion,
                           with_interval(r.perplexity(), 3), with_interval(r.loss(), 4), fixed(100 * r.reached().mean, 2) + "%",
                           with_commas(Index(std::llround(r.parameters().mean))), with_interval(r.speed(), 2) + "x"});
   }

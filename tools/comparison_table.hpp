@@ -9,8 +9,9 @@
 
 namespace espalier::tool {
 
-/// Arms that differ in their seeds only, brought together; the best of each sparsity first, what is not a number last.
-Table comparison_table(const std::vector<Trial>&);
+/// Arms that differ in their seeds only, brought together; the best of each sparsity first, what is not a number last. `dense`: what
+/// the arm that was tuned alone is called.
+Table comparison_table(const std::vector<Trial>&, const std::string& dense);
 /// The same as data.
 json::Value comparison_json(const std::vector<Trial>&);
 /// Held-out loss over sparsity, a curve a criterion.

@@ -23,6 +23,7 @@
 #include "data_set.hpp"
 #include "facts.hpp"
 #include "planned.hpp"
+#include "settings.hpp"
 #include "task.hpp"
 
 namespace espalier::tool {
@@ -30,11 +31,12 @@ namespace espalier::tool {
 /// How frozen weights lie in memory.
 enum class Storage { fp32, bf16 };
 
-/// Where a model computes, and how its weights lie there: the one choice that the tool makes by type. On a GPU,
-/// weights in bf16 mean activations in bf16.
+/// Where a model computes, how its weights lie there, and what learns: what the tool chooses by type. On a GPU, weights in
+/// bf16 mean activations in bf16.
 struct Placement {
   Storage weights = Storage::fp32;
   bool cuda = false;
+  bool full = false;  ///< the weights themselves learn, not adapters beside them
 };
 
 /// What to train, and what to prune while training; plain data.
@@ -119,7 +121,7 @@ class Engine {
   virtual PruneReport foresee(const FitPlan&) = 0;
   /// Measures models of different size that are cut to shape, until one takes as long as was asked for.
   virtual LatencyFit time_to(const FitPlan&) = 0;
-  virtual void merge() = 0;             ///< W0 + s B A
+  virtual void merge() = 0;             ///< W0 + s B A, or what was learnt in full
   virtual void compact() = 0;           ///< masked units leave
   virtual void round(Dtype dtype) = 0;  ///< numbers become what a file of this type can hold
   virtual Written save(const std::string& directory, const std::string& layout, std::optional<Dtype>, bool overwrite,
@@ -129,14 +131,14 @@ class Engine {
   virtual void save_adapter(const std::string& directory, bool overwrite) = 0;
 };
 
-/// The checkpoint's own storage, unless --weights says otherwise; where --device says.
-Placement placement_for(const std::string& directory, const std::string& weights, const std::string& device);
+/// The checkpoint's own storage, unless --weights says otherwise; where --device says; and what --tuning says.
+Placement placement_for(const Settings&);
 /// Whether a directory is that of an encoder.
 bool holds_encoder(const std::string& directory);
 /// The number format in which a checkpoint stores its embedding.
 Dtype stored_dtype(const std::string& directory);
 
-/// The engine of the family that config.json names.
+/// The engine of the family that config.json names. Of the options a model that learns in full reads the targets.
 std::unique_ptr<Engine> open_engine(Placement where, const std::string& directory, const LowRankOptions& options,
                                     std::uint64_t seed = 0, const TaskRequest& = {});
 

@@ -32,16 +32,17 @@
 
 namespace espalier::tool {
 
-/// The engine of one family of models on one device. Instantiated once each, in engines/.
-template <class DeviceType, class Family>
+/// The engine of one family of models on one device, with one kind of adapters. Instantiated once each, in engines/.
+template <class DeviceType, class Family, template <class> class Adapter>
 class EngineOf final : public Engine {
  public:
   using Device = DeviceType;
-  using Model = ModelOf<Device, LowRankAdapter, Family>;
+  using Model = ModelOf<Device, Adapter, Family>;
   using Read = Reading<Model>;
+  static constexpr bool kLowRank = std::is_same_v<typename Model::AdapterOptions, LowRankOptions>;
 
   EngineOf(const std::string& directory, const LowRankOptions& options, std::uint64_t seed, const TaskRequest& task)
-      : directory_(directory), model_(Read::load(device_, directory, options, seed, task)) {}
+      : directory_(directory), model_(Read::load(device_, directory, adapted(options), seed, task)) {}
 
   Storage storage() const override { return std::is_same_v<typename Device::Weight, float> ? Storage::fp32 : Storage::bf16; }
   Facts facts() override { return facts_of(model_); }
@@ -127,7 +128,7 @@ class EngineOf final : public Engine {
       return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
     };
     const auto seconds_of = [&](double left) {
-      Model shape(device_, shaped(left).stored, no_adapters());
+      Model shape(device_, shaped(left).stored, adapted(no_adapters()));
       for_each_tensor(shape, [&](const std::string&, auto& t) {  // how long a product takes, small numbers must not say
         using T = std::remove_pointer_t<decltype(t.view().data)>;
         const std::vector<T> numbers(std::size_t(t.size()), T(0.01f));
@@ -171,12 +172,21 @@ class EngineOf final : public Engine {
       return written(espalier::save_gguf(model_, path, {.layout = layout_called(layout), .dtype = dtype, .overwrite = overwrite}));
     }
   }
-  void load_adapter(const std::string& directory) override { espalier::load_adapter(model_, directory); }
+  void load_adapter(const std::string& directory) override {
+    if constexpr (kLowRank) espalier::load_adapter(model_, directory);
+    else fail(Errc::unsupported, "{}: a low-rank adapter has no place in a model that learns in full: merge it first", directory);
+  }
   void save_adapter(const std::string& directory, bool overwrite) override {
-    espalier::save_adapter(model_, directory, {.overwrite = overwrite});
+    if constexpr (kLowRank) espalier::save_adapter(model_, directory, {.overwrite = overwrite});
+    else fail(Errc::unsupported, "{}: what was learnt in full is no low-rank adapter: merge it and save the model", directory);
   }
 
  private:
+  /// What the adapters at hand know of these.
+  static typename Model::AdapterOptions adapted(const LowRankOptions& options) {
+    if constexpr (kLowRank) return options;
+    else return {.targets = options.targets};
+  }
   static Layout layout_called(const std::string& name) {
     for (const Layout l : {Layout::uniform, Layout::padded, Layout::compact})
       if (name == name_of(l)) return l;
@@ -191,11 +201,17 @@ class EngineOf final : public Engine {
       options.target.left = p.timed ? p.timed->left : count(options.target.budget, model_);
     return options;
   }
+  /// Whether the adapters' gradients guide; refused where there are none.
+  static bool guided(const FitPlan& p) {
+    if (p.criterion == "lora" && !kLowRank) fail(Errc::usage, "--criterion lora reads the gradients of low-rank adapters, and this model has none");
+    return p.criterion == "lora";
+  }
   template <class F>
   static void with_importance(const FitPlan& p, F&& f) {
     const Power power = p.power == "abs" ? Power::abs : Power::square;
     const EMAMask smooth{.decay = p.ema}, latest{.decay = 0};
-    if (p.criterion == "lora") return f(TaylorImportance{.power = power, .eta = p.eta, .scaled = p.scaled}, smooth);
+    if (guided(p))
+      if constexpr (kLowRank) return f(TaylorImportance{.power = power, .eta = p.eta, .scaled = p.scaled}, smooth);
     if (p.criterion == "full") return f(FullTaylorImportance{.power = power}, smooth);
     if (p.criterion == "signed") return f(SignedTaylorImportance{.power = power}, smooth);
     if (p.criterion == "movement") return f(MovementImportance{}, SumMask{});
@@ -221,7 +237,8 @@ class EngineOf final : public Engine {
     const auto by = [&](auto score) {
       return AnyPruner::of<WeightPruner<Model, decltype(score), AnySchedule>>(model_, score, *p.weights, schedule, p.weight_pruner);
     };
-    if (p.criterion == "lora") return by(TaylorImportance{.power = power, .eta = p.eta, .scaled = p.scaled});
+    if (guided(p))
+      if constexpr (kLowRank) return by(TaylorImportance{.power = power, .eta = p.eta, .scaled = p.scaled});
     if (p.criterion == "full") return by(FullTaylorImportance{.power = power});
     if (p.criterion == "movement") return by(MovementImportance{});
     if (p.criterion == "wanda") return by(WandaImportance{.decay = p.input_decay});
@@ -276,9 +293,9 @@ class EngineOf final : public Engine {
   Model model_;
 };
 
-template <class Device, class Family>
+template <class Device, class Family, template <class> class Adapter = LowRankAdapter>
 std::unique_ptr<Engine> engine_of(const std::string& directory, const LowRankOptions& options, std::uint64_t seed, const TaskRequest& task) {
-  return std::make_unique<EngineOf<Device, Family>>(directory, options, seed, task);
+  return std::make_unique<EngineOf<Device, Family, Adapter>>(directory, options, seed, task);
 }
 
 }  // namespace espalier::tool

@@ -33,7 +33,7 @@ struct Facts {
   }
 };
 
-/// PEFT's own line, so that logs can be compared.
-std::string trainable_line(Index trainable, Index base);
+/// PEFT's own line, so that logs can be compared. `all` counts adapters, too.
+std::string trainable_line(Index trainable, Index all);
 
 }  // namespace espalier::tool

@@ -39,7 +39,7 @@ FitRun::FitRun(const Request& request, const Console& console)
   use_threads(s.threads);
   for (const auto& [option, path] : {std::pair<const char*, const std::string&>{"--data", s.data}, {"--val", s.val}})
     if (!path.empty()) within(option, "", [&] { static_cast<void>(io::File(path).size()); });  // before a model is read
-  placement_ = placement_for(s.model, s.weights, s.device);
+  placement_ = placement_for(s);
   engine_ = open_engine(placement_, s.model, adapter_options(s), std::uint64_t(s.seed), task_request(s));
   const DataSet whole = within("--data", "", [&] { return engine_->read(s.data, s.seq_len); });
   if (s.val.empty()) {
@@ -53,10 +53,7 @@ FitRun::FitRun(const Request& request, const Console& console)
   }
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine_->load_adapter(s.adapter); });
   dense_ = engine_->facts();
-  if (dense_.trainable == 0) {
-    throw Trouble{Errc::usage, "no linear map of the model is named by --targets", "--targets",
-                  "e.g. q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"};
-  }
+  need_trainable(dense_);
   within("--data", "", [&] { engine_->check(*data_); });
   within("--val", "", [&] { engine_->check(*val_); });
 
@@ -74,7 +71,8 @@ FitRun::FitRun(const Request& request, const Console& console)
   console_.say(console_.bold("espalier " + words_of(request.verb).name) + "  " + s.model +
                (s.out.empty() ? "" : " -> " + s.out));
   console_.say(settings_table(request));
-  console_.say(trainable_line(dense_.trainable, dense_.parameters));
+  // What learns in full is part of the model, an adapter stands beside it.
+  console_.say(trainable_line(dense_.trainable, dense_.parameters + (placement_.full ? 0 : dense_.trainable)));
   const bool tokens = std::string(data_->unit()) == "tokens";
   console_.say(format("{} steps of {} {}: {} epochs of {}; held out: {}", steps_,
                       with_commas(s.batch * s.accumulate * (tokens ? s.seq_len : 1)), data_->unit(),
@@ -113,6 +111,7 @@ json::Value FitRun::forecast() const {
 bool FitRun::fit() {
   const Settings& s = request_.settings;
   if (s.resume.empty()) directory_.open(s.overwrite);
+  const std::string before = s.resume.empty() ? "" : io::read_file(directory_ / "run.json", std::uint64_t{1} << 28);
   directory_.write("run.json", record_.text("running"));
   log_ = std::make_unique<RunLog>(console_, directory_ / "metrics.jsonl", s.log_every, dense_.parameters, plan_.prune);
   const Interruptible interruptible;
@@ -123,7 +122,8 @@ bool FitRun::fit() {
     log_->finish();
   } catch (...) {
     log_->finish();
-    directory_.write("run.json", record_.text("failed"));
+    // A resume that was refused leaves the record of the run that it did not go on with.
+    directory_.write("run.json", before.empty() || log_->begun() ? record_.text("failed") : before);
     throw;
   }
   if (!result_.summary.stopped) {

@@ -104,7 +104,10 @@ void apply(Request& request, const Layer& layer) {
       continue;
     }
     const Option& option = *find_option(v.name);
+    const std::string before = text_of(option, request.settings);
     assign(option, request.settings, v.texts, v.source);
+    // A file that --print-config wrote holds every option: what holds anyway was said by nobody.
+    if (layer.origin == Origin::file && text_of(option, request.settings) == before) continue;
     request.origin[v.name] = layer.origin;
   }
 }

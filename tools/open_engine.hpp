@@ -7,6 +7,7 @@ namespace espalier::tool {
 // Where a model computes, as types that name no device's header.
 struct CpuFp32;
 struct CpuBf16;
+struct CpuFull;  ///< fp32, and every weight learns
 struct CudaFp32;
 struct CudaBf16;
 

@@ -93,10 +93,16 @@ std::string joined(const std::vector<std::string>& parts, const char* between) {
 
 }  // namespace
 
+bool is_read(const Option& option, const Settings& settings) {
+  const auto of_adapters = {"rank", "alpha", "dropout", "rslora", "init"};
+  return !settings.in_full() || std::find(of_adapters.begin(), of_adapters.end(), option.name) == of_adapters.end();
+}
+
 std::vector<std::string> criteria_of(const Settings& s) {
   if (!s.criteria.empty()) return s.criteria;
   std::vector<std::string> all = find_option("criterion")->choices;
   std::erase(all, find_unit_word(s.granularity) ? "sparsegpt" : "signed");
+  if (s.in_full()) std::erase(all, "lora");
   return all;
 }
 
@@ -182,6 +188,25 @@ std::string text_of(const Option& option, const Settings& settings) {
 }
 
 namespace {
+
+/// What only low-rank adapters have.
+void check_in_full(const Request& request, const std::vector<std::string>& criteria) {
+  const Settings& s = request.settings;
+  const auto must = [&](bool holds, std::string what, std::string hint) {
+    if (!holds) throw Trouble{Errc::usage, std::move(what), "--tuning full", std::move(hint)};
+  };
+  for (const Option& o : options()) {
+    const auto said = request.origin.find(o.name);
+    must(is_read(o, s) || said == request.origin.end() || said->second <= Origin::run,
+         format("--{} says nothing to weights that learn in full", o.name), "it belongs to --tuning adapters");
+  }
+  must(s.adapter.empty(), "--adapter starts from a low-rank adapter, which has no place where weights learn in full",
+       "espalier merge MODEL -a DIR -o merged, and tune that");
+  must(request.verb == Verb::train || std::find(criteria.begin(), criteria.end(), "lora") == criteria.end(),
+       format("--criterion lora{} reads the gradients of low-rank adapters, and there are none",
+              request.verb == Verb::compare || request.given("criterion") ? "" : ", the default,"),
+       "--criterion full reads those of the weights, which are there; or movement, which is as it was published");
+}
 
 /// What is asked of single weights, and what only groups know.
 void check_granularity(const Request& request) {
@@ -299,6 +324,7 @@ void check(const Request& request) {
   read_by("eta", {"lora"}), read_by("scaled", {"lora"});
   read_by("input-decay", {"wanda", "obs", "sparsegpt"}), read_by("damp", {"obs", "sparsegpt"}), read_by("update-weights", {"obs"});
   read_by("ema", {"lora", "full", "signed", "wanda", "magnitude", "random"});
+  if (s.in_full()) check_in_full(request, chosen);
   for (const std::string& criterion : chosen) {
     Request one = request;
     one.settings.criterion = criterion;

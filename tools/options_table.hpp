@@ -52,7 +52,10 @@ void assign(const Option& option, Settings& settings, const std::vector<std::str
 /// A value as it would be written on a command line; lists with commas.
 std::string text_of(const Option& option, const Settings& settings);
 
-/// What a comparison goes through: --criteria, or all that know the granularity; and shares between 0 and 1.
+/// Whether it says anything under these settings: what belongs to low-rank adapters does not where weights learn in full.
+bool is_read(const Option&, const Settings&);
+
+/// What a comparison goes through: --criteria, or all that know the granularity and what learns; and shares between 0 and 1.
 std::vector<std::string> criteria_of(const Settings&);
 std::vector<double> shares_of(const Settings&);
 

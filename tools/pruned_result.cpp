@@ -49,14 +49,14 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
                           ", pruned");
   const UnitWord* const units = find_unit_word(s.granularity);
   out.report.summary = format(
-      "Fine-tuned with adapters of rank {} for {} steps on {}, while {} % of the parameters in its {} were removed in the same run.",
-      s.rank, fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1),
+      "Fine-tuned {} for {} steps on {}, while {} % of the parameters in its {} were removed in the same run.",
+      how_tuned(s), fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1),
       std::string(units != nullptr ? units->what : "weights"));
   if (units == nullptr)
     out.report.summary = format(
-        "Fine-tuned with adapters of rank {} for {} steps on {}, while {} % of the weights in its blocks became zero in the same "
-        "run, by the pattern {}. Zeros are stored: the file is as large as before.",
-        s.rank, fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1), s.granularity);
+        "Fine-tuned {} for {} steps on {}, while {} % of the weights in its blocks became zero in the same run, by the pattern {}. "
+        "Zeros are stored: the file is as large as before.",
+        how_tuned(s), fitted.summary.step, io::base_name(s.data), fixed(100 * share, 1), s.granularity);
   out.report.tiles = {
       {"Parameters", change[0], with_commas(dense.facts.parameters) + " to " + with_commas(pruned.facts.parameters),
        true},

@@ -26,7 +26,7 @@ struct Reading<LanguageModel<Device, Adapter, Family>> {
   using Model = LanguageModel<Device, Adapter, Family>;
   static constexpr const char* kClass = "AutoModelForCausalLM";
 
-  static Model load(Device& device, const std::string& directory, const LowRankOptions& options, std::uint64_t seed, const TaskRequest& task) {
+  static Model load(Device& device, const std::string& directory, const typename Model::AdapterOptions& options, std::uint64_t seed, const TaskRequest& task) {
     if (task.name != "auto") throw Trouble{Errc::usage, "--task says nothing to a model of language", directory, "it is for encoders: leave it away"};
     return espalier::load<Model>(device, directory, options, seed);
   }
@@ -56,7 +56,7 @@ struct Reading<EncoderModel<Device, Adapter, Family>> {
   using Set = std::conditional_t<kImages, ImageSet, std::conditional_t<kLabelled, TextSet, MaskedSet>>;
   static constexpr const char* kClass = kImages ? "AutoModelForImageClassification" : kLabelled ? "AutoModelForSequenceClassification" : "AutoModelForMaskedLM";
 
-  static Model load(Device& device, const std::string& directory, const LowRankOptions& options, std::uint64_t seed, const TaskRequest& task) {
+  static Model load(Device& device, const std::string& directory, const typename Model::AdapterOptions& options, std::uint64_t seed, const TaskRequest& task) {
     if constexpr (kLabelled) {
       const ModelFiles<typename Model::Config> files(directory);
       const auto labels = files.new_head ? new_labels(directory, task) : std::nullopt;

@@ -18,6 +18,13 @@ LowRankOptions adapter_options(const Settings& s) {
   return o;
 }
 
+std::string how_tuned(const Settings& s) {
+  if (!s.in_full()) return format("with adapters of rank {}", s.rank);
+  std::string maps;
+  for (const std::string& name : s.targets) maps += (maps.empty() ? "" : ", ") + name;
+  return "in full, every weight of " + (maps.empty() ? "the linear maps of the blocks" : maps);
+}
+
 PrunerOptions pruner_options(const Settings& s) {
   PrunerOptions o;
   o.every = s.prune_every, o.round_to = s.round_to, o.official = s.official;
@@ -149,6 +156,12 @@ std::optional<Dtype> dtype_called_by(const std::string& dtype) {
   if (dtype == "bf16") return Dtype::bf16;
   if (dtype == "fp16") return Dtype::f16;
   return std::nullopt;
+}
+
+void need_trainable(const Facts& facts) {
+  if (facts.trainable > 0) return;
+  throw Trouble{Errc::usage, "no linear map of the model is named by --targets", "--targets",
+                "e.g. q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"};
 }
 
 void need_model(const Request& request) {

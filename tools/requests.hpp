@@ -14,6 +14,8 @@ namespace espalier::tool {
 
 // From what a person wrote to what the library takes.
 LowRankOptions adapter_options(const Settings&);
+/// What was tuned, after the word itself: "with adapters of rank 8".
+std::string how_tuned(const Settings&);
 PrunerOptions pruner_options(const Settings&);
 /// What --compact comes to: masked units leave while the run goes on.
 bool compacts_live(const Settings&);
@@ -27,5 +29,7 @@ FitPlan fit_plan(const Request&, const std::string& checkpoints);
 std::optional<Dtype> dtype_called_by(const std::string& dtype);  ///< none: as the checkpoint
 /// Refuses a missing positional argument with a hint.
 void need_model(const Request&);
+/// Refuses --targets that name nothing.
+void need_trainable(const Facts&);
 
 }  // namespace espalier::tool

@@ -31,6 +31,7 @@ class RunLog final : public Follower {
   RunLog(const RunLog&) = delete;
   RunLog& operator=(const RunLog&) = delete;
 
+  bool begun() const { return steps_ > 0; }
   void started(Index steps, Index from, AnySchedule schedule, Index prunable) override;
   void on_step(const StepReport&) override;
   void on_evaluation(const EvaluationReport&) override;

@@ -38,7 +38,7 @@ json::Value settings_json(const Request& request) {
   json::Value out = json::Value::object();
   if (!request.settings.model.empty()) out.set("model", request.settings.model);
   for (const Option& o : options()) {
-    if (!o.serves(request.verb) || is_passing(o)) continue;
+    if (!o.serves(request.verb) || is_passing(o) || !is_read(o, request.settings)) continue;
     std::visit([&](auto member) { out.set(o.name, json::Value(request.settings.*member)); }, o.field);
   }
   return out;
@@ -48,7 +48,7 @@ std::vector<std::pair<std::string, std::string>> shown_settings(const Request& r
   std::vector<std::pair<std::string, std::string>> out;
   if (!request.settings.model.empty()) out.emplace_back("model", request.settings.model);
   for (const Option& o : options()) {
-    if (!o.serves(request.verb) || is_passing(o)) continue;
+    if (!o.serves(request.verb) || is_passing(o) || !is_read(o, request.settings)) continue;
     const std::string text = text_of(o, request.settings);
     if (text.empty() || (o.is_flag() && text == "false")) continue;
     const bool unset_at_zero = o.name == "steps" || o.name.starts_with("target-") || o.name == "macs-at" || o.name.starts_with("min-") ||

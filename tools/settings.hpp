@@ -27,7 +27,8 @@ enum class Origin { fallback, run, file, environment, command_line };
 struct Settings {
   // files
   std::string model, out, data, val, adapter, resume, config, task = "auto";
-  // the adapter
+  // what learns
+  std::string tuning = "adapters";
   Index rank = 8;
   double alpha = 16, dropout = 0;
   std::vector<std::string> targets;
@@ -66,6 +67,8 @@ struct Settings {
   bool overwrite = false, dry_run = false;
   // what is said
   bool json = false, quiet = false, verbose = false, no_color = false, print_config = false;
+
+  bool in_full() const { return tuning == "full"; }
 };
 
 /// A command line, understood.

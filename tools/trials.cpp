@@ -72,7 +72,7 @@ std::vector<Arm> arms_of(const Settings& s) {
 
 Trials::Trials(const Request& request, const DataSet& data, const DataSet& val)
     : request_(request), data_(data), val_(val),
-      placement_(placement_for(request.settings.model, request.settings.weights, request.settings.device)),
+      placement_(placement_for(request.settings)),
       dense_(open_engine(placement_, request.settings.model, no_adapters())) {
   dense_->check(data), dense_->check(val);
   steps_ = data.as<TokenFile>().batches(plan({}).batches).steps();
@@ -95,6 +95,7 @@ bool Trials::share(Index seed, const std::function<bool()>& stop) {
   if (begin_seed_ == seed) return true;
   const auto engine =
       open_engine(placement_, request_.settings.model, adapter_options(request_.settings), std::uint64_t(seed));
+  need_trainable(engine->facts());
   if (shared_ > 0) {
     Quiet quiet(stop, shared_);
     engine->fit(plan({"", 0, seed}), data_, quiet);

@@ -25,8 +25,10 @@ const std::vector<VerbWords>& verbs() {
        "  espalier plan models/tinyllama --target-params 600M --round-to 32\n"
        "  espalier plan models/tinyllama --criterion magnitude --ranking global\n"},
       {Verb::train, "train", "LoRA fine-tuning: writes an adapter (PEFT)", "MODEL",
-       "Fine-tunes low-rank adapters on a frozen checkpoint and writes a PEFT adapter directory.",
+       "Fine-tunes low-rank adapters on a frozen checkpoint and writes a PEFT adapter directory; with --tuning full every\n"
+       "weight of the linear maps of the blocks, and writes a whole model.",
        "  espalier train models/tinyllama -d train.bin --val val.bin -o adapter -r 16 --steps 500\n"
+       "  espalier train models/tinyllama -d train.bin -o tuned --tuning full --lr 3e-5\n"
        "  espalier train --resume adapter\n"
        "  espalier merge models/tinyllama -a adapter -o merged\n"},
       {Verb::prune, "prune", "LoRA-guided pruning while fine-tuning: writes a smaller model", "MODEL",
@@ -35,12 +37,14 @@ const std::vector<VerbWords>& verbs() {
        "  espalier prune models/tinyllama -d train.bin --val val.bin -o small --sparsity 0.5 --steps 400\n"
        "  espalier prune models/tinyllama -d train.bin -o small --criterion magnitude --round-to 32\n"
        "  espalier prune models/tinyllama -d train.bin -o sparse --granularity 2:4 --criterion wanda\n"
+       "  espalier prune models/tinyllama -d train.bin -o small --tuning full --criterion movement --lr 3e-5\n"
        "  espalier prune --resume small\n"},
       {Verb::compare, "compare", "which criterion is best on your model: all of them under one protocol", "MODEL",
        "Prunes by every criterion, at every sparsity, with every seed; evaluates all on the same held-out text; writes a\n"
        "table with confidence intervals, achieved sparsity and measured speed, and a plot. --resume goes on.",
        "  espalier compare models/demo -d second.txt -o compared --steps 120 --seq-len 64\n"
        "  espalier compare models/tinyllama -d train.bin -o compared --criteria lora,magnitude --sparsities 0.5 --seeds 3\n"
+       "  espalier compare models/tinyllama -d train.bin -o in-full --tuning full --lr 3e-5\n"
        "  espalier compare --resume compared\n"},
       {Verb::merge, "merge", "base and adapter into one model", "MODEL",
        "Adds s B A to the weights and writes a Hugging Face directory.",

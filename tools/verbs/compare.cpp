@@ -113,7 +113,7 @@ int compare(const Request& request, const Console& console) {
   RunRecord record(request);
   record.data("data", data), record.data("val", val);
   const auto identity = protocol(request, trials, data, val,
-                                 open_engine(placement_for(s.model, s.weights, s.device), s.model, no_adapters())->source_hash());
+                                 open_engine(placement_for(s), s.model, no_adapters())->source_hash());
   record.set("protocol", identity);
   if (s.resume.empty()) directory.open(s.overwrite);
   else require_same(identity, json::read_file(directory / "run.json").at("protocol"), directory / "run.json");
@@ -145,20 +145,21 @@ int compare(const Request& request, const Console& console) {
                        fixed(100 * trial->reached, 2), fixed(trial->seconds, 1)));
   }
 
-  const Table table = comparison_table(done);
+  const Table table = comparison_table(done, s.in_full() ? "(dense, tuned in full)" : "(dense, tuned)");
   const std::vector<std::string> notes = {
       evaluation_protocol(s, s.val.empty() ? "the last 10 % of " + s.data : s.val, {}),
       format("Held-out text: {} tokens, SHA-256 {}.", with_commas(val.size()), val.hash()),
       latency_protocol(s, val) + " Speed: latency of the dense model over that of the compacted one.",
-      format("Mean of {} seeds ± half of the 95 % confidence interval (Student's t). A seed decides adapters, batches and dropout.", s.seeds),
+      format("Mean of {} seeds ± half of the 95 % confidence interval (Student's t). A seed decides {}.", s.seeds,
+             s.in_full() ? "batches" : "adapters, batches and dropout"),
       "What leaves: " + (find_unit_word(s.granularity) ? std::string(find_unit_word(s.granularity)->what) + ", for good."
                                                    : "single weights (" + s.granularity + "), which become zeros of the same files."),
-      format("Every arm is trained for {} steps; pruning begins after {}, which the arms of a seed share.", trials.steps(),
-             trials.shared_steps())};
+      format("Every arm is fine-tuned {}, for {} steps; pruning begins after {}, which the arms of a seed share.", how_tuned(s),
+             trials.steps(), trials.shared_steps())};
   Report report;
   report.title = "Criteria compared on " + io::base_name(s.model);
-  report.summary = format("{} criteria at {} sparsities with {} seeds under one protocol.", Index(criteria_of(s).size()),
-                          Index(shares_of(s).size()), s.seeds);
+  report.summary = format("{} criteria at {} sparsities with {} seeds under one protocol, fine-tuned {}.", Index(criteria_of(s).size()),
+                          Index(shares_of(s).size()), s.seeds, how_tuned(s));
   report.command = request.command;
   report.charts = {comparison_chart(done)};
   report.comparison = table, report.notes = notes;

@@ -20,7 +20,7 @@ int eval(const Request& request, const Console& console) {
     throw Trouble{Errc::usage, "-d FILE is missing: what should be predicted?", "", "e.g. -d val.bin"};
   use_threads(s.threads);
   within("--data", "", [&] { static_cast<void>(io::File(s.data).size()); });  // before a model is read
-  const auto engine = open_engine(placement_for(s.model, s.weights, s.device), s.model, no_adapters(), 0, task_request(s));
+  const auto engine = open_engine(placement_for(s), s.model, no_adapters(), 0, task_request(s));
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine->load_adapter(s.adapter); });
   const DataSet data = within("--data", "", [&] { return engine->read(s.data, s.seq_len); });
   within("--data", "", [&] { engine->check(data); });

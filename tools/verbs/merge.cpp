@@ -22,7 +22,7 @@ int merge(const Request& request, const Console& console) {
   const auto engine = open_engine(where, s.model, no_adapters(), 0, task_request(s));
   within("--adapter", "", [&] { engine->load_adapter(s.adapter); });
   const Facts facts = engine->facts();
-  console.say(trainable_line(facts.trainable, facts.parameters));
+  console.say(trainable_line(facts.trainable, facts.trainable + facts.parameters));
   if (s.dry_run) {
     console.result(console.json() ? "{\"dry_run\": true}\n" : "nothing was written: --dry-run\n");
     return 0;

@@ -58,7 +58,7 @@ int plan_for(const Request& request, const Console& console) {
   std::optional<LatencyFit> latency;
   if (target.seconds > 0) {
     console.say(console.faint("measuring models of different size"));
-    latency = open_engine(placement_for(s.model, s.weights, s.device), s.model, no_adapters())->time_to(fit_plan(request, ""));
+    latency = open_engine(placement_for(s), s.model, no_adapters())->time_to(fit_plan(request, ""));
     options.target.left = latency->left;
   }
   const auto outcome = [&](double share) { return planned<Family>(files.config, files.source, options, share, target); };
@@ -131,7 +131,7 @@ int plan_for(const Request& request, const Console& console) {
   if (scored) {
     FitPlan p = fit_plan(request, "");
     p.timed = latency;
-    const auto engine = open_engine(placement_for(s.model, s.weights, s.device), s.model, no_adapters());
+    const auto engine = open_engine(placement_for(s), s.model, no_adapters());
     const Plan chosen = engine->choose_now(p);
     Table units;
     units.left = true;
