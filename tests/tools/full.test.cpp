@@ -54,6 +54,10 @@ TEST_CASE("train in full writes a whole model, which is what was measured, and c
   for (const char* key : {"rank", "alpha", "dropout", "rslora", "init"}) CHECK_FALSE(settings.contains(key));
   CHECK(read(scratch / "tuned/report.html").find("in full, every weight of the linear maps of the blocks") != std::string::npos);
 
+  const Result small = run(std::vector<std::string>{"train", checkpoint("llama-bf16"), "-d", data, "-o", scratch / "small", "--steps", "2", "--weights", "fp32", "--json"} + in_full);
+  CAPTURE(small.err);
+  REQUIRE(small.code == 0);
+  CHECK(small.json().at("after").at("file_bytes") == fs::file_size(checkpoint("llama-bf16") + "/model.safetensors"));
   const Result some = run(std::vector<std::string>{"train", checkpoint("gpt2"), "-d", data, "-o", scratch / "some", "--steps", "2", "--targets", "c_fc", "--json"} + in_full);
   CAPTURE(some.err);
   REQUIRE(some.code == 0);
@@ -161,6 +165,7 @@ TEST_CASE("what full fine-tuning has not is refused by name, before anything is 
   refused({"train", checkpoint(), "-a", checkpoint() + "/adapter"}, 2, "--adapter starts from a low-rank adapter", "espalier merge");
   for (const char* verb : {"train", "compare"})
     refused({verb, checkpoint(), "--weights", "bf16"}, 3, "weights that learn are held in fp32", "give it --weights fp32");
+  refused({"prune", checkpoint("llama-bf16"), "--criterion", "full"}, 3, "weights that learn are held in fp32", "give it --weights fp32");
   refused({"train", checkpoint("bert-classes")}, 3, "encoders learn by adapters", "leave it away");
   refused({"train", checkpoint(), "--targets", "nothing"}, 2, "no linear map of the model is named by --targets", "e.g. q_proj");
   CHECK(run({"eval", checkpoint(), "-d", data, "--tuning", "full"}).says("not an option of eval"));
