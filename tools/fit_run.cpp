@@ -37,8 +37,8 @@ FitRun::FitRun(const Request& request, const Console& console)
     throw Trouble{Errc::usage, "-d FILE is missing: what should it learn from?", "",
                   "token ids (.bin, .npy, .jsonl), or text (.txt, .jsonl)"};
   use_threads(s.threads);
-  for (const auto& [option, path] : {std::pair<const char*, const std::string&>{"--data", s.data}, {"--val", s.val}})
-    if (!path.empty()) within(option, "", [&] { static_cast<void>(io::File(path).size()); });  // before a model is read
+  for (const auto& file : {std::pair<const char*, const std::string&>{"--data", s.data}, {"--val", s.val}})
+    if (!file.second.empty()) within(file.first, "", [&] { static_cast<void>(io::File(file.second).size()); });  // before a model is read
   placement_ = placement_for(s);
   engine_ = open_engine(placement_, s.model, adapter_options(s), std::uint64_t(s.seed), task_request(s));
   const DataSet whole = within("--data", "", [&] { return engine_->read(s.data, s.seq_len); });

@@ -22,6 +22,7 @@ int train(const Request& request, const Console& console) {
   if (s.in_full()) {  // what is measured is what was written
     trained->merge();
     run.directory().place([&](const std::string& to) { written = trained->save(to, "automatic", std::nullopt, false, nullptr); });
+    trained.reset();
     trained = open_engine(run.placement(), s.out, no_adapters());
     before.file_bytes = weight_bytes(s.model), after.file_bytes = weight_bytes(s.out);
     after.facts = trained->facts();
