@@ -142,7 +142,15 @@ class EngineOf final : public Engine {
   }
 
   void merge() override { espalier::merge(model_); }
-  void compact() override { espalier::compact(model_); }
+  /// As a file will have it: weights that a mask has made zero are zeros like any other then.
+  void compact() override {
+    espalier::compact(model_);
+    for_each_projection(model_, [](const std::string&, auto& p) {
+      if constexpr (AddsTerm<decltype(p.adapter)>)
+        if (p.adapter.present() && !p.adapter.merged) return;
+      p.weight_mask = {};
+    });
+  }
 
   void round(Dtype dtype) override {
     for_each_tensor(model_, [&](const std::string&, auto& tensor) {

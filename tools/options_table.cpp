@@ -93,6 +93,16 @@ std::string joined(const std::vector<std::string>& parts, const char* between) {
 
 }  // namespace
 
+namespace {
+
+/// What an arm may say for itself: --criteria obs+update-weights,full+power=abs.
+const std::vector<std::string>& options_of_an_arm() {
+  static const std::vector<std::string> names{"power", "eta", "scaled", "input-decay", "damp", "update-weights", "ema", "ranking", "revival", "within"};
+  return names;
+}
+
+}  // namespace
+
 bool is_read(const Option& option, const Settings& settings) {
   const auto of_adapters = {"rank", "alpha", "dropout", "rslora", "init"};
   return !settings.in_full() || std::find(of_adapters.begin(), of_adapters.end(), option.name) == of_adapters.end();
@@ -103,7 +113,33 @@ std::vector<std::string> criteria_of(const Settings& s) {
   std::vector<std::string> all = find_option("criterion")->choices;
   std::erase(all, find_unit_word(s.granularity) ? "sparsegpt" : "signed");
   if (s.in_full()) std::erase(all, "lora");
+  for (std::string& criterion : all)  // as published: Sanh et al. 2020
+    if (criterion == "movement") criterion += "+revival=straight_through";
+  if (s.granularity != "layers" && !s.update_weights && s.revival == "none")  // Frantar & Alistarh 2022, and pruning by it
+    all.insert(std::find(all.begin(), all.end(), "obs") + 1, "obs+update-weights");
   return all;
+}
+
+std::string_view name_of_criterion(std::string_view arm) { return arm.substr(0, arm.find('+')); }
+
+Settings settings_of(const Settings& settings, const std::string& arm, std::vector<std::string>* said) {
+  Settings s = settings;
+  s.criterion = name_of_criterion(arm);
+  for (std::size_t at = s.criterion.size(); at < arm.size();) {
+    const std::size_t end = std::min(arm.find('+', at + 1), arm.size()), equals = std::min(arm.find('=', at), end);
+    const std::string name = arm.substr(at + 1, equals - at - 1);
+    const Option* const option = find_option(name);
+    const auto& known = options_of_an_arm();
+    if (option == nullptr || std::find(known.begin(), known.end(), option->name) == known.end())
+      throw Trouble{Errc::usage, format("--criteria has '{}', where '{}' is no option of a criterion", arm, name), "",
+                    "those are " + joined(known, ", ")};
+    if (equals == end && !option->is_flag())
+      throw Trouble{Errc::usage, format("--criteria has '{}', where {} has no value", arm, name), "", format("{}=VALUE", arm.substr(0, end))};
+    assign(*option, s, {equals == end ? "true" : arm.substr(equals + 1, end - equals - 1)}, "--criteria " + arm);
+    if (said != nullptr) said->push_back(option->name);
+    at = end;
+  }
+  return s;
 }
 
 std::vector<double> shares_of(const Settings& s) {
@@ -190,7 +226,7 @@ std::string text_of(const Option& option, const Settings& settings) {
 namespace {
 
 /// What only low-rank adapters have.
-void check_in_full(const Request& request, const std::vector<std::string>& criteria) {
+void check_in_full(const Request& request) {
   const Settings& s = request.settings;
   const auto must = [&](bool holds, std::string what, std::string hint) {
     if (!holds) throw Trouble{Errc::usage, std::move(what), "--tuning full", std::move(hint)};
@@ -202,7 +238,7 @@ void check_in_full(const Request& request, const std::vector<std::string>& crite
   }
   must(s.adapter.empty(), "--adapter starts from a low-rank adapter, which has no place where weights learn in full",
        "espalier merge MODEL -a DIR -o merged, and tune that");
-  must(request.verb == Verb::train || std::find(criteria.begin(), criteria.end(), "lora") == criteria.end(),
+  must(request.verb == Verb::train || s.criterion != "lora",
        format("--criterion lora{} reads the gradients of low-rank adapters, and there are none",
               request.verb == Verb::compare || request.given("criterion") ? "" : ", the default,"),
        "--criterion full reads those of the weights, which are there; or movement, which is as it was published");
@@ -262,6 +298,35 @@ void check_granularity(const Request& request) {
        "leave --sparsity away, or choose another pattern");
 }
 
+/// Which criteria read an option that not all of them do.
+const std::vector<std::pair<std::string, std::vector<std::string>>>& readers_of_options() {
+  static const std::vector<std::pair<std::string, std::vector<std::string>>> readers{
+      {"eta", {"lora"}},
+      {"scaled", {"lora"}},
+      {"power", {"lora", "full", "signed"}},
+      {"input-decay", {"wanda", "obs", "sparsegpt"}},
+      {"damp", {"obs", "sparsegpt"}},
+      {"update-weights", {"obs"}},
+      {"ema", {"lora", "full", "signed", "wanda", "magnitude", "random"}},
+  };
+  return readers;
+}
+
+/// What one criterion is asked for, with the options that it has.
+void check_criterion(const Request& request) {
+  const Settings& s = request.settings;
+  const auto must = [&](bool holds, std::string what, std::string hint = "") {
+    if (!holds) throw Trouble{Errc::usage, std::move(what), "", std::move(hint)};
+  };
+  must(s.ema >= 0 && s.ema < 1, format("--ema is {}, expected 0 <= decay < 1", s.ema));
+  must(s.input_decay >= 0 && s.input_decay <= 1, format("--input-decay is {}, expected 0 to 1", s.input_decay));
+  must(s.damp >= 0, format("--damp is {}, expected at least 0", s.damp));
+  must(!s.update_weights || s.input_decay > 0, "--update-weights needs inputs that are remembered: --input-decay is 0");
+  must(!s.update_weights || s.revival == "none", "--update-weights cannot be taken back: --revival has to be none");
+  if (s.in_full()) check_in_full(request);
+  check_granularity(request);
+}
+
 }  // namespace
 
 void check(const Request& request) {
@@ -299,36 +364,32 @@ void check(const Request& request) {
   must(s.layer_floor >= 0 && s.layer_floor <= 1, format("--layer-floor is {}, expected a share between 0 and 1", s.layer_floor));
   must(s.warmup >= 0 && s.cooldown >= 0 && s.warmup + s.cooldown <= 1,
        format("--warmup {} and --cooldown {} are shares of the steps: together at most 1", s.warmup, s.cooldown));
-  must(s.ema >= 0 && s.ema < 1, format("--ema is {}, expected 0 <= decay < 1", s.ema));
-  must(s.input_decay >= 0 && s.input_decay <= 1, format("--input-decay is {}, expected 0 to 1", s.input_decay));
-  must(s.damp >= 0, format("--damp is {}, expected at least 0", s.damp));
-  must(!s.update_weights || s.input_decay > 0, "--update-weights needs inputs that are remembered: --input-decay is 0");
-  must(!s.update_weights || s.revival == "none", "--update-weights cannot be taken back: --revival has to be none");
   const std::vector<std::string>& known = find_option("criterion")->choices;
   for (const std::string& c : s.criteria) {
-    must(std::find(known.begin(), known.end(), c) != known.end(),
+    must(std::find(known.begin(), known.end(), name_of_criterion(c)) != known.end(),
          format("--criteria has '{}', expected some of {}", c, joined(known, ", ")));
   }
   const auto chosen = request.verb == Verb::compare ? criteria_of(s) : std::vector<std::string>{s.criterion};
-  // What a criterion does not read is not passed over; a resumed run knows all of its settings.
-  const auto read_by = [&](const char* option, std::initializer_list<const char*> criteria) {
+  // What no criterion reads is not passed over; a resumed run knows all of its settings.
+  for (const auto& [option, readers] : readers_of_options()) {
     const auto said = request.origin.find(option);
-    if (said == request.origin.end() || said->second <= Origin::run) return;
-    std::string names;
-    for (const char* c : criteria) names += (names.empty() ? "" : " or ") + std::string(c);
-    const bool any = std::any_of(criteria.begin(), criteria.end(), [&](const std::string& c) {
-      return std::find(chosen.begin(), chosen.end(), c) != chosen.end();
+    if (said == request.origin.end() || said->second <= Origin::run) continue;
+    const bool any = std::any_of(chosen.begin(), chosen.end(), [&, &of = readers](const std::string& c) {
+      return std::find(of.begin(), of.end(), name_of_criterion(c)) != of.end();
     });
-    must(any, format("--{} says nothing to --criterion {}", option, joined(chosen, ", ")), "it belongs to --criterion " + names);
-  };
-  read_by("eta", {"lora"}), read_by("scaled", {"lora"});
-  read_by("input-decay", {"wanda", "obs", "sparsegpt"}), read_by("damp", {"obs", "sparsegpt"}), read_by("update-weights", {"obs"});
-  read_by("ema", {"lora", "full", "signed", "wanda", "magnitude", "random"});
-  if (s.in_full()) check_in_full(request, chosen);
+    must(any, format("--{} says nothing to --criterion {}", option, joined(chosen, ", ")), "it belongs to --criterion " + joined(readers, " or "));
+  }
   for (const std::string& criterion : chosen) {
     Request one = request;
-    one.settings.criterion = criterion;
-    check_granularity(one);
+    std::vector<std::string> said;
+    one.settings = settings_of(s, criterion, &said);
+    for (const auto& [option, readers] : readers_of_options())
+      must(std::find(said.begin(), said.end(), option) == said.end() ||
+               std::find(readers.begin(), readers.end(), one.settings.criterion) != readers.end(),
+           format("--criteria has '{}', and {} says nothing to {}", criterion, option, one.settings.criterion),
+           "it belongs to " + joined(readers, " or "));
+    for (const std::string& option : said) one.origin[option] = Origin::command_line;
+    check_criterion(one);
   }
   must(s.prune_every >= 1, "--prune-every is below 1");
   must(s.round_to >= 1, "--round-to is below 1");

@@ -57,6 +57,9 @@ bool is_read(const Option&, const Settings&);
 
 /// What a comparison goes through: --criteria, or all that know the granularity and what learns; and shares between 0 and 1.
 std::vector<std::string> criteria_of(const Settings&);
+/// "obs+update-weights+damp=0.1" is a criterion with options of its own: obs, and the settings it runs with; `said` gets their names.
+std::string_view name_of_criterion(std::string_view arm);
+Settings settings_of(const Settings&, const std::string& arm, std::vector<std::string>* said = nullptr);
 std::vector<double> shares_of(const Settings&);
 
 /// Values that make no sense, alone or together.

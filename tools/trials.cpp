@@ -81,10 +81,11 @@ Trials::Trials(const Request& request, const DataSet& data, const DataSet& val)
 
 FitPlan Trials::plan(const Arm& arm) const {
   Request one = request_;
+  if (!arm.dense()) one.settings = settings_of(one.settings, arm.criterion), one.settings.sparsity = arm.sparsity;
   one.settings.seed = arm.seed;
-  if (!arm.dense()) one.settings.criterion = arm.criterion, one.settings.sparsity = arm.sparsity;
   FitPlan p = fit_plan(one, "");
   p.prune = !arm.dense();
+  if (p.prune && compacts_live(one.settings)) p.trainer.compact = Compaction::live;
   p.trainer.evaluate_every = 0;
   p.resume.clear();  // a comparison goes on arm by arm
   p.shared_steps = shared_;

@@ -53,6 +53,46 @@ TEST_CASE("An arm is the run that prune would have made, bit for bit, and the de
   CHECK(arms[0].at("loss").get<double>() == doctest::Approx(train.json().at("after").at("loss").get<double>()).epsilon(1e-6));
 }
 
+TEST_CASE("An arm that took up the shared steps is the run that prune would have made, where scores do not remember") {
+  const Scratch scratch;
+  const std::vector<std::string> files{"-d", token_file(scratch, "d.bin", 6000), "--val", token_file(scratch, "v.bin", 900, 48, 2)},
+      how{"--warmup", "0.25", "--ema", "0", "--seed", "7"};
+  const Result all = run(std::vector<std::string>{"compare", checkpoint(), "-o", scratch / "all", "--criteria", "magnitude", "--sparsities", "0.5", "--seeds", "1"} +
+                         files + how + common);
+  CAPTURE(all.err);
+  REQUIRE(all.code == 0);
+  const Result one = run(std::vector<std::string>{"prune", checkpoint(), "-o", scratch / "one", "--criterion", "magnitude", "--json"} + files + how + common);
+  CAPTURE(one.err);
+  REQUIRE(one.code == 0);
+  const auto arm = trials(scratch / "all").at(1);
+  CHECK(arm.at("loss") == one.json().at("pruned").at("loss"));
+  CHECK(arm.at("parameters") == one.json().at("pruned").at("parameters"));
+}
+
+TEST_CASE("Criteria bring options of their own, and arms of single weights are what the file of prune computes") {
+  const Scratch scratch;
+  const std::vector<std::string> files{"-d", token_file(scratch, "d.bin", 6000), "--val", token_file(scratch, "v.bin", 900, 48, 2)},
+      how{"--granularity", "unstructured", "--warmup", "0", "--seed", "7"};
+  const Result all = run(std::vector<std::string>{"compare", checkpoint(), "-o", scratch / "all", "--criteria",
+                                                  "obs,obs+update-weights,lora+power=abs,random", "--sparsities", "0.5", "--seeds", "1"} + files + how + common);
+  CAPTURE(all.err);
+  REQUIRE(all.code == 0);
+  const auto arms = trials(scratch / "all");
+  REQUIRE(arms.size() == 5);
+  CHECK(arms[1].at("loss") != arms[2].at("loss"));
+  CHECK_FALSE(all.says("Chance is not among the criteria"));
+  const std::vector<std::vector<std::string>> same{{"obs"}, {"obs", "--update-weights"}, {"lora", "--power", "abs"}, {"random"}};
+  for (std::size_t k = 0; k < same.size(); ++k) {
+    const Result one = run(std::vector<std::string>{"prune", checkpoint(), "-o", scratch / ("one" + std::to_string(k)), "--json", "--criterion"} + same[k] +
+                           files + how + common);
+    CAPTURE(one.err);
+    CAPTURE(arms[k + 1].at("criterion").get<std::string>());
+    REQUIRE(one.code == 0);
+    CHECK(arms[k + 1].at("loss") == one.json().at("pruned").at("loss"));
+    CHECK(arms[k + 1].at("reached") == one.json().at("pruning").at("reached"));
+  }
+}
+
 TEST_CASE("A comparison goes on where it was interrupted, and only with the same data and settings") {
   const Scratch scratch;
   const std::string data = token_file(scratch, "d.bin", 3000), val = token_file(scratch, "v.bin", 500, 48, 2);
@@ -108,5 +148,13 @@ TEST_CASE("What cannot be compared is said before anything is trained") {
   CHECK(share.code == 2);
   CHECK(share.says("--sparsities is '1.5', expected shares above 0 and below 1"));
   CHECK(run({"compare", checkpoint(), "-o", scratch / "c"}).says("-d FILE is missing"));
+  for (const auto& [criteria, what] : {std::pair{"obs+rank=4", "'rank' is no option of a criterion"}, {"lora+power", "power has no value"},
+                                       {"wanda+power=abs", "power says nothing to wanda"}, {"obs+update-weights+revival=ema", "--revival has to be none"},
+                                       {"lora+power=cube", "--power is 'cube'"}}) {
+    CAPTURE(criteria);
+    const Result refused = run({"compare", checkpoint(), "-d", data, "-o", scratch / "c", "--criteria", criteria});
+    CHECK(refused.code == 2);
+    CHECK(refused.says(what));
+  }
   CHECK_FALSE(fs::exists(scratch / "c"));
 }

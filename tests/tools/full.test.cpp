@@ -142,7 +142,7 @@ TEST_CASE("compare in full leaves lora out, says what learnt, and goes on with n
   const Result all = run(std::vector<std::string>{"compare", checkpoint(), "-d", data, "-o", scratch / "all", "-n", "--json"} + how);
   CAPTURE(all.err);
   REQUIRE(all.code == 0);
-  CHECK(all.json().at("arms") == 1 + 7);  // signed knows groups, sparsegpt does not
+  CHECK(all.json().at("arms") == 1 + 8);  // signed knows groups, sparsegpt does not
 }
 
 TEST_CASE("what full fine-tuning has not is refused by name, before anything is written") {

@@ -146,7 +146,7 @@ int compare(const Request& request, const Console& console) {
   }
 
   const Table table = comparison_table(done, s.in_full() ? "(dense, tuned in full)" : "(dense, tuned)");
-  const std::vector<std::string> notes = {
+  std::vector<std::string> notes = {
       evaluation_protocol(s, s.val.empty() ? "the last 10 % of " + s.data : s.val, {}),
       format("Held-out text: {} tokens, SHA-256 {}.", with_commas(val.size()), val.hash()),
       latency_protocol(s, val) + " Speed: latency of the dense model over that of the compacted one.",
@@ -156,6 +156,8 @@ int compare(const Request& request, const Console& console) {
                                                    : "single weights (" + s.granularity + "), which become zeros of the same files."),
       format("Every arm is fine-tuned {}, for {} steps; pruning begins after {}, which the arms of a seed share.", how_tuned(s),
              trials.steps(), trials.shared_steps())};
+  if (const auto all = criteria_of(s); std::find(all.begin(), all.end(), "random") == all.end())
+    notes.push_back("Chance is not among the criteria: --criteria with random would tell what it is worth to choose at all.");
   Report report;
   report.title = "Criteria compared on " + io::base_name(s.model);
   report.summary = format("{} criteria at {} sparsities with {} seeds under one protocol, fine-tuned {}.", Index(criteria_of(s).size()),
