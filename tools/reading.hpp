@@ -62,18 +62,11 @@ struct Reading<EncoderModel<Device, Adapter, Family>> {
       const auto labels = files.new_head ? new_labels(directory, task) : std::nullopt;
       if (labels) {
         auto model = espalier::load<Model>(device, directory, options, seed, labels->options);
-        name(model, labels->names);
+        if (!labels->names.empty()) name_labels(model.source.config, labels->names);
         return model;
       }
     }
     return espalier::load<Model>(device, directory, options, seed);
-  }
-  /// What labels are called goes into the config.json of what is written.
-  static void name(Model& model, const std::vector<std::pair<std::string, int>>& names) {
-    if (names.empty()) return;
-    json::Value numbers = json::Value::object(), texts = json::Value::object();
-    for (const auto& [label, id] : names) numbers.set(label, id), texts.set(std::to_string(id), label);
-    model.source.config.set("id2label", texts), model.source.config.set("label2id", numbers);
   }
   static DataSet read(const Model& model, const std::string& path, Index length) {
     if constexpr (kImages) {

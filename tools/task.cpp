@@ -5,6 +5,7 @@
 #include <espalier/data/image_examples.hpp>
 #include <espalier/data/read_texts.hpp>
 #include <espalier/io/safetensors.hpp>
+#include <espalier/model/adapter_labels.hpp>
 #include <espalier/model/read_source.hpp>
 
 #include "trouble.hpp"
@@ -14,8 +15,14 @@ namespace {
 
 Problem problem_of(const TaskRequest& task) { return task.name == "regression" ? Problem::regression : Problem::one_label; }
 
-/// The rows of the classifier that an adapter brings.
+/// What an adapter with a head has learnt; of a directory of PEFT's, the rows of the classifier.
 std::optional<LabelRules> labels_of_adapter(const TaskRequest& task) {
+  if (auto labels = read_adapter_labels(task.adapter)) {
+    const bool regression = labels->options.kind() == Problem::regression;
+    if (task.name != "auto" && (task.name == "regression") != regression)
+      throw Trouble{Errc::usage, "--task " + task.name + ": the adapter has learnt " + shown(labels->options), task.adapter, "leave --task away"};
+    return labels;
+  }
   const SafetensorsFile file(io::resolve_inside(task.adapter, "adapter_model.safetensors"));
   for (const TensorInfo& t : file.tensors()) {
     if (!t.name.ends_with("classifier.weight") && !t.name.ends_with("classifier.out_proj.weight")) continue;
@@ -31,6 +38,7 @@ std::string labels_beside(const std::string& images) { return images.substr(0, i
 
 bool predicts_tokens(const std::string& directory, const TaskRequest& task) {
   if (task.name != "auto") return task.name == "masked-lm";
+  if (!task.adapter.empty() && read_adapter_labels(task.adapter)) return false;
   const ModelSource source = read_source(directory);
   std::string said;
   if (const json::Value* all = source.config.find("architectures"); all != nullptr && all->size() > 0) said = all->at(0).as_string("architectures");
@@ -41,9 +49,10 @@ bool predicts_tokens(const std::string& directory, const TaskRequest& task) {
 }
 
 std::optional<LabelRules> new_labels(const std::string& directory, const TaskRequest& task) {
-  if (read_source(directory).config.given("id2label") && task.name == "auto") return std::nullopt;
-  if (!task.adapter.empty())
+  const bool said = read_source(directory).config.given("id2label") && task.name == "auto";
+  if (!task.adapter.empty() && (!said || read_adapter_labels(task.adapter)))
     if (auto labels = labels_of_adapter(task)) return labels;
+  if (said) return std::nullopt;
   if (task.data.empty()) return std::nullopt;
   if (!task.data.ends_with(".npy")) return labels_in(task.data, problem_of(task));
   LabelColumn column;

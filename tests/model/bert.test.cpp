@@ -156,6 +156,45 @@ TEST_CASE("a new head starts at random for as many labels as asked, and goes out
                        doctest::Contains("classifier.out_proj.weight has shape [4, 12]"), esp::Error);
 }
 
+TEST_CASE("an adapter with a head keeps what its labels are called, for a model that is loaded with it and for what that is saved as") {
+  const TemporaryDirectory folder;
+  esp::Cpu<double> device;
+  const std::string base = golden_directory("roberta-masked"), adapter = folder / "adapter";
+  auto model = esp::load<RobertaClasses<double>>(device, base, {.rank = 2}, 5, {.count = 3});
+  esp::save_adapter(model, adapter);  // nobody has called them anything
+  CHECK((esp::read_adapter_labels(adapter)->names[2] == std::pair<std::string, int>{"LABEL_2", 2}));
+  esp::name_labels(model.source.config, {{"no", 0}, {"perhaps", 2}, {"yes", 1}});
+  esp::save_adapter(model, adapter, {.overwrite = true});
+  const auto written = json::read_file(adapter + "/espalier_labels.json");
+  CHECK(written == json::parse(R"({"id2label": {"0": "no", "1": "yes", "2": "perhaps"}, "label2id": {"no": 0, "yes": 1, "perhaps": 2}})"));
+
+  const auto labels = esp::read_adapter_labels(adapter);
+  REQUIRE(labels);
+  auto again = esp::load<RobertaClasses<double>>(device, base, {}, 0, labels->options);
+  esp::load_adapter(again, adapter);
+  CHECK(esp::label_names(again.source.config, 3) == labels->names);
+  esp::save(again, folder / "out");
+  CHECK(json::read_file(folder / "out/config.json").at("label2id") == written.at("label2id"));
+  CHECK(json::read_file(folder / "out/config.json").at("id2label") == written.at("id2label"));
+
+  auto two = esp::load<RobertaClasses<double>>(device, base, {}, 0, {.count = 2});
+  CHECK_THROWS_WITH_AS(esp::load_adapter(two, adapter), doctest::Contains("a head for classification with 3 labels, and the model's is for classification with 2"),
+                       esp::Error);
+  auto several = esp::load<RobertaClasses<double>>(device, base, {.rank = 1}, 0, {.count = 3, .problem = esp::Problem::several_labels});
+  CHECK_THROWS_WITH_AS(esp::load_adapter(several, adapter), doctest::Contains("several may hold"), esp::Error);
+  esp::save_adapter(several, folder / "several");
+  CHECK(esp::read_adapter_labels(folder / "several")->options.kind() == esp::Problem::several_labels);
+
+  for (const auto& [text, words] : {std::pair{R"({"label2id": {"a": 0}})", "id2label is missing"}, {R"({"id2label": {"1": "a"}})", "other keys than 0 to 0"},
+                                    {R"({"id2label": {"0": 7}})", "expected a string"}, {R"([])", "expected an object"}, {R"({"id2label": {"x": "a"}})", "other keys"}}) {
+    esp::io::write_file_atomically(adapter + "/espalier_labels.json", std::string_view(text));
+    CHECK_THROWS_WITH_AS(esp::load_adapter(again, adapter), doctest::Contains(words), esp::Error);
+  }
+  std::filesystem::remove(adapter + "/espalier_labels.json");  // as PEFT writes it: names are those of the model
+  CHECK_NOTHROW(esp::load_adapter(again, adapter));
+  CHECK(esp::label_names(again.source.config, 3) == labels->names);
+}
+
 TEST_CASE("a model that is trained drops what its configuration says, and the same again where the step is the same") {
   const TextGolden golden("bert-classes");
   const TemporaryDirectory folder;

@@ -119,6 +119,33 @@ TEST_CASE("train gives a model a new head for the labels that the data have, by 
   std::string named;
   for (int i = 0; i < 20; ++i) named += i % 2 == 0 ? "{\"text\": \"tree falls\", \"label\": \"wood\"}\n" : "{\"text\": \"rain\", \"label\": \"sky\"}\n";
   write(scratch / "named.jsonl", named);
+  const std::vector<std::string> on_names{"-d", scratch / "named.jsonl"};
+  const Result tuned = run(std::vector<std::string>{"train", model, "--task", "classification", "-o", scratch / "words", "--steps", "30", "--batch", "4",
+                                                    "--lr", "1e-2", "--quiet"} + on_names);
+  CAPTURE(tuned.err);
+  REQUIRE(tuned.code == 0);
+  // An adapter alone knows the names, and what it is for: nobody has to say --task again.
+  const Result with = run(std::vector<std::string>{"eval", model, "-a", scratch / "words"} + on_names + quick);
+  CAPTURE(with.err);
+  REQUIRE(with.code == 0);
+  CHECK(with.json().at("accuracy") == 1.0);
+  CHECK(run(std::vector<std::string>{"eval", model, "-a", scratch / "words", "--task", "regression"} + on_names).says("the adapter has learnt classification with 2"));
+  CHECK(run({"info", scratch / "words", "--json"}).json().at("labels") == nlohmann::json::array({"sky", "wood"}));
+  const Result both = run({"merge", model, "-a", scratch / "words", "-o", scratch / "both", "--quiet"});
+  CAPTURE(both.err);
+  REQUIRE(both.code == 0);
+  CHECK(run({"export", model, "-a", scratch / "words", "-o", scratch / "exported", "--quiet"}).code == 0);
+  for (const char* out : {"both", "exported"}) {
+    CHECK(nlohmann::json::parse(read((scratch / out) + "/config.json")).at("label2id") == nlohmann::json{{"sky", 0}, {"wood", 1}});
+    const Result e = run(std::vector<std::string>{"eval", scratch / out} + on_names + quick);
+    CAPTURE(e.err);
+    REQUIRE(e.code == 0);
+    CHECK(e.json().at("accuracy") == 1.0);
+  }
+  const Result on = run(std::vector<std::string>{"train", model, "-a", scratch / "words", "-o", scratch / "more", "--steps", "2", "--batch", "4", "--quiet"} + on_names);
+  CAPTURE(on.err);
+  CHECK(on.code == 0);
+
   const Result prune = run({"prune", model, "-d", scratch / "named.jsonl", "--task", "classification", "-o", scratch / "pruned", "--steps", "30", "--batch", "4",
                             "--lr", "1e-2", "--sparsity", "0.2", "--runs", "1", "--quiet"});
   CAPTURE(prune.err);

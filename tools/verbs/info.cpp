@@ -117,15 +117,6 @@ void describe_model(Sheet& sheet, const std::string& directory, std::vector<Tens
 }
 
 /// What an encoder is asked for.
-template <class Config>
-std::string task_text(const Config& c, bool masked) {
-  if (masked) return "masked language";
-  const Problem kind = c.labels.kind();
-  return format("{} with {} labels", kind == Problem::regression       ? "regression"
-                                     : kind == Problem::one_label      ? "classification"
-                                                                       : "classification, several may hold,", c.labels.count);
-}
-
 template <class Family>
 void describe_encoder(Sheet& sheet, const std::string& directory, std::vector<TensorInfo>& tensors) {
   const ModelFiles<typename Family::Config> files(directory);
@@ -135,7 +126,7 @@ void describe_encoder(Sheet& sheet, const std::string& directory, std::vector<Te
   const Facts f = facts_of(model);
   for (const std::string& name : files.tensors.names()) tensors.push_back(files.tensors.info(name));
   sheet.add("kind", "model", "model, " + files.source.config.text("model_type", "?"));
-  sheet.add("task", task_text(c, espalier::detail::predicts_tokens<Family>()));
+  sheet.add("task", espalier::detail::predicts_tokens<Family>() ? "masked language" : shown(c.labels));
   if (files.new_head) sheet.add("head", "new", "new: the files have none");
   sheet.add("layers", c.layers);
   sheet.add("hidden", c.hidden);
@@ -156,6 +147,12 @@ void describe_encoder(Sheet& sheet, const std::string& directory, std::vector<Te
   sheet.add("file_bytes", weight_bytes(directory), bytes_text(double(weight_bytes(directory))));
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string all;
+  for (const std::string& w : words) all += (all.empty() ? "" : ", ") + w;
+  return all;
+}
+
 void describe_adapter(Sheet& sheet, const std::string& directory, std::vector<TensorInfo>& tensors) {
   const AdapterConfig config = read_adapter_config(directory);
   const SafetensorsFile file(io::resolve_inside(directory, "adapter_model.safetensors"));
@@ -166,11 +163,16 @@ void describe_adapter(Sheet& sheet, const std::string& directory, std::vector<Te
   sheet.add("rank", config.options.rank);
   sheet.add("alpha", config.options.alpha, fixed(config.options.alpha, 3));
   sheet.add("scale", config.options.scale(), fixed(config.options.scale(), 4));
-  std::string targets;
-  for (const std::string& t : config.options.targets) targets += (targets.empty() ? "" : ", ") + t;
+  const std::string targets = joined(config.options.targets);
   sheet.add("targets", config.options.targets, config.targets_by_file() ? "a regular expression: what the tensors name"
                                                : targets.empty()          ? "all linear maps"
                                                                           : targets);
+  if (const auto labels = read_adapter_labels(directory)) {
+    sheet.add("task", shown(labels->options));
+    std::vector<std::string> names(labels->names.size());
+    for (const auto& [name, number] : labels->names) names[std::size_t(number)] = name;
+    sheet.add("labels", names, joined(names));
+  }
   sheet.add("parameters", parameters);
   sheet.add("numbers", dtypes_text(tensors));
   sheet.add("file_bytes", weight_bytes(directory), bytes_text(double(weight_bytes(directory))));

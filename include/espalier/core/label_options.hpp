@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/core/config.hpp>
+#include <espalier/core/error.hpp>
+#include <string>
 
 namespace espalier::inline v0 {
 
@@ -18,5 +20,10 @@ struct LabelOptions {
 
   Problem kind() const { return problem != Problem::automatic ? problem : count == 1 ? Problem::regression : Problem::one_label; }
 };
+/// "classification with 3 labels"
+inline std::string shown(const LabelOptions& labels) {
+  constexpr const char* kinds[] = {"", "regression", "classification", "classification, several may hold,"};
+  return format("{} with {} label{}", kinds[int(labels.kind())], labels.count, labels.count == 1 ? "" : "s");
+}
 
 }  // namespace espalier::inline v0

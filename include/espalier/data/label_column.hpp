@@ -76,9 +76,7 @@ struct LabelColumn {
   /// Refuses labels that a head of these options has no place for.
   void check(const LabelOptions& head, const std::string& source) const {
     if (head.count == options.count && head.kind() == options.kind()) return;
-    constexpr const char* kinds[] = {"", "regression", "classification", "classification with several labels"};
-    fail(Errc::usage, "{}: read for {} with {} labels, and the model's head is for {} with {}", source, kinds[int(options.kind())],
-         options.count, kinds[int(head.kind())], head.count);
+    fail(Errc::usage, "{}: read for {}, and the model's head is for {}", source, shown(options), shown(head));
   }
   void add_to(Sha256& hash) const {
     hash.update(format(" labels {} {} {};", int(options.kind()), options.count, size()));

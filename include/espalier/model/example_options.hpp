@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <espalier/data/image_examples.hpp>
 #include <espalier/data/read_texts.hpp>
-#include <espalier/io/json.hpp>
-#include <string>
-#include <utility>
+#include <espalier/model/label_config.hpp>
 
 namespace espalier::inline v0 {
 
@@ -14,13 +12,7 @@ template <class Model>
 LabelRules label_rules(const Model& model) {
   LabelRules rules;
   rules.options = model.config.labels;
-  if (!model.source.config.given("label2id")) return rules;
-  for (const auto& [name, id] : model.source.config.at("label2id").members("label2id")) {
-    const Index number = id.as_index("label2id");
-    // Of a head for other labels than the directory's own, the names are other ones too.
-    if (number < 0 || number >= rules.options.count) return {rules.options, {}};
-    rules.names.emplace_back(name, int(number));
-  }
+  rules.names = label_names(model.source.config, rules.options.count);
   return rules;
 }
 

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
+#include <charconv>
+#include <espalier/core/label_options.hpp>
 #include <espalier/model/config_reader.hpp>
-#include <espalier/model/label_head.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace espalier::inline v0 {
 
@@ -27,17 +31,47 @@ inline LabelOptions read_labels(const ConfigReader& config) {
   return labels;
 }
 
+using LabelNames = std::vector<std::pair<std::string, int>>;
+
+/// What so many labels are called: label2id of config.json, or id2label where it stands alone. None where these are the names
+/// of a head for other labels.
+inline LabelNames label_names(const json::Value& config, Index count) {
+  LabelNames names;
+  bool fit = true;
+  const auto add = [&](const std::string& name, Index number) {
+    fit = fit && number >= 0 && number < count;
+    names.emplace_back(name, int(number));
+  };
+  if (config.given("label2id")) {
+    for (const auto& [name, id] : config.at("label2id").members("label2id")) add(name, id.as_index("label2id"));
+  } else if (config.given("id2label")) {
+    for (const auto& [id, name] : config.at("id2label").members("id2label")) {
+      Index number = -1;
+      const bool whole = std::from_chars(id.data(), id.data() + id.size(), number).ptr == id.data() + id.size();
+      add(name.as_string("id2label"), whole ? number : -1);
+    }
+  }
+  return fit ? names : LabelNames{};
+}
+
+/// Calls labels by these names, in the config.json of what is written.
+inline void name_labels(json::Value& config, LabelNames names) {
+  std::sort(names.begin(), names.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  json::Value texts = json::Value::object(), numbers = json::Value::object();
+  for (const auto& [name, number] : names) texts.set(std::to_string(number), name), numbers.set(name, number);
+  config.set("id2label", texts), config.set("label2id", numbers);
+}
+/// LABEL_0, LABEL_1, …
+inline void number_labels(json::Value& config, Index count) {
+  LabelNames names;
+  for (Index i = 0; i < count; ++i) names.emplace_back("LABEL_" + std::to_string(i), int(i));
+  name_labels(config, std::move(names));
+  config.erase("num_labels");
+}
+
 /// Names of labels survive as long as their number does.
 inline void write_labels(const LabelOptions& labels, json::Value& object) {
-  if (read_labels({object, "config.json"}).count != labels.count) {
-    json::Value names = json::Value::object(), numbers = json::Value::object();
-    for (Index i = 0; i < labels.count; ++i) {
-      const std::string name = "LABEL_" + std::to_string(i);
-      names.set(std::to_string(i), name), numbers.set(name, i);
-    }
-    object.set("id2label", names), object.set("label2id", numbers);
-    object.erase("num_labels");
-  }
+  if (read_labels({object, "config.json"}).count != labels.count) number_labels(object, labels.count);
   if (labels.problem == Problem::regression) object.set("problem_type", "regression");
   if (labels.problem == Problem::one_label) object.set("problem_type", "single_label_classification");
   if (labels.problem == Problem::several_labels) object.set("problem_type", "multi_label_classification");

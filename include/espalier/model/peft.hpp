@@ -7,8 +7,10 @@
 #include <espalier/io/safetensors.hpp>
 #include <espalier/adapter/initialise.hpp>
 #include <espalier/model/adapter_config.hpp>
+#include <espalier/model/adapter_labels.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/peft_save.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -25,7 +27,7 @@ inline AdapterConfig read_adapter_config(const std::string& directory) {
 }
 
 /// Gives the model the adapters of a PEFT directory, in place of those it had: rank, scale, targets and values are the
-/// file's. Gradients and moments start at zero, so make the optimizer afterwards.
+/// file's, and of a head that it brings the names of labels. Gradients and moments start at zero, so make the optimizer afterwards.
 template <class Model>
 void load_adapter(Model& model, const std::string& directory) {
   using A = typename Model::DeviceType::Accumulate;
@@ -56,6 +58,11 @@ void load_adapter(Model& model, const std::string& directory) {
   };
 
   // Everything is checked before the model is touched.
+  [[maybe_unused]] std::optional<LabelRules> labels;  // of the head that it brings, if it says
+  if constexpr (requires { model.head.options; }) {
+    if (!config.saved.empty()) labels = read_adapter_labels(directory);
+    if (labels) detail::check_labels(model, *labels, directory);
+  }
   std::vector<std::string> expected;
   const auto check = [&](const std::string& name, const std::vector<Index>& shape) {
     const TensorInfo* info = file.find(name);
@@ -100,6 +107,8 @@ void load_adapter(Model& model, const std::string& directory) {
     }
   }
 
+  if constexpr (requires { model.head.options; })
+    if (labels) detail::take_labels(model, *labels);
   model.adapter = config.options;
   for_each_projection(model, [&](const std::string& path, auto& p) {
     using Adapter = std::remove_cvref_t<decltype(p.adapter)>;

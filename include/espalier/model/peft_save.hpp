@@ -6,6 +6,7 @@
 #include <espalier/io/json_file.hpp>
 #include <espalier/io/safetensors_write.hpp>
 #include <espalier/io/staged_directory.hpp>
+#include <espalier/model/adapter_labels.hpp>
 #include <espalier/model/plan_file.hpp>
 #include <espalier/model/save.hpp>
 #include <map>
@@ -60,8 +61,8 @@ inline std::vector<std::string> target_names(const std::map<std::string, bool>& 
 
 }  // namespace detail
 
-/// Writes the adapters as PEFT does: adapter_config.json and adapter_model.safetensors, whole or not at all. After
-/// compaction they fit the pruned model only: `base` has to name that.
+/// Writes the adapters as PEFT does: adapter_config.json and adapter_model.safetensors, and espalier_labels.json beside a head
+/// for labels, whole or not at all. After compaction they fit the pruned model only: `base` has to name that.
 template <class Model>
 void save_adapter(Model& model, const std::string& directory, const SaveAdapterOptions& options = {}) {
   using A = typename Model::DeviceType::Accumulate;
@@ -125,6 +126,7 @@ void save_adapter(Model& model, const std::string& directory, const SaveAdapterO
     model.device().download(values.at(info.name), numbers.data(), info.elements());
     sink.write_numbers(std::span<const A>(numbers), info.dtype);
   });
+  if constexpr (requires { model.head.options; }) json::write_file(out / label_file_name, detail::label_file(model));
   json::write_file(out / "adapter_config.json", config);
   out.commit();
 }
