@@ -98,8 +98,8 @@ Attended<double> define(const Heads& c, const std::vector<double>& forward, cons
   const auto kept = [&](Index b, Index h, Index t, Index s) {  // 0, or what is left is worth more
     if (drop.q == 0) return 1.0;
     const RandomStream stream{drop.state->seed, Purpose::dropout, drop.which, drop.state->step};
-    const auto at = (((std::uint64_t(drop.state->micro) << 20) + std::uint64_t(b)) * std::uint64_t(drop.full) +
-                     std::uint64_t(drop.origin[h])) * std::uint64_t(c.seq * c.seq) + std::uint64_t(t * c.seq + s);
+    const auto at = (((std::uint64_t(drop.state->micro) << 20) + std::uint64_t(b)) * std::uint64_t(drop.full * drop.each) +
+                     std::uint64_t(drop.origin[h / drop.each] * drop.each + h % drop.each)) * std::uint64_t(c.seq * c.seq) + std::uint64_t(t * c.seq + s);
     return double(stream.bits(at)) >= drop.q * 0x1p32 ? double(float(1 / (1 - drop.q))) : 0.0;
   };
   const auto drawn = [&](Index n, std::uint64_t seed) {
@@ -234,6 +234,13 @@ TEST_CASE("dropout of probabilities is drawn by place, of the uncompacted model,
   CHECK(relative_error(expected.y, define(c, ones(c), ones(c), visible).y) > 0.1);
   const std::vector<double> forward{0, 1}, backward{1, 1};
   CHECK(worst(attend<Cpu<double>>(c, forward, backward, 0, sees), define(c, forward, backward, visible, sees.dropout)) < 1e-13);
+
+  // Queries that leave with the key that they share.
+  const Heads grouped{2, 70, 6, 2, 5};
+  const kernel::Causal past{{.q = 0.3, .which = 9, .state = &state, .origin = origin.data(), .full = 5, .each = 3}};
+  const auto shared = define(grouped, ones(grouped), ones(grouped), {}, past.dropout);
+  CHECK(worst(attend<Cpu<double>>(grouped, ones(grouped), ones(grouped), 0, past), shared) < 1e-13);
+  CHECK(worst(attend<Oracle<double>>(grouped, ones(grouped), ones(grouped), 0, past), shared) < 1e-13);
 }
 
 TEST_CASE("scores of any size are survived: softmax subtracts its maximum, wherever it is met") {

@@ -81,6 +81,48 @@ TEST_CASE("gradients of the whole model agree with the complex step to rounding,
     }
 }
 
+TEST_CASE("with dropout of probabilities gradients are the loss's, recomputed too, and compacted heads drop what they dropped when masked") {
+  Real real;
+  Complex complex;
+  LlamaConfig config = tiny(4, 2, false, false, true);
+  config.attention_dropout = 0.4;
+  auto m = make(real, config);
+  auto c = make(complex, config);
+  const double loss = m.loss(kBatch), plain = m.evaluate(kBatch);
+  CHECK(std::abs(loss - plain) > 1e-3);
+  const auto got = gradients(m);
+  std::size_t i = 0;
+  for_each_parameter(c, [&](const std::string& name, auto& p) {
+    std::vector<double> exact, mine;
+    for (Index k = 0; k < p.size(); k += 7) {  // backward runs along
+      auto& v = p.value.data[k];
+      v += std::complex<double>(0, 1e-50);
+      exact.push_back(c.loss(kBatch).value().imag() / 1e-50);
+      v = v.real();
+      mine.push_back(got[i][std::size_t(k)]);
+    }
+    ++i;
+    CAPTURE(name);
+    CHECK(relative_error(mine, exact) <= 1e-12);
+  });
+  auto again = make(real, config);
+  again.recompute = true;
+  again.loss(kBatch);
+  CHECK(gradients(again) == got);
+
+  for (const Granularity granularity : {Granularity::groups, Granularity::queries}) {
+    auto cut = make(real, config);
+    cut.prune_by(granularity);
+    CHECK(double(cut.loss(kBatch)) == loss);  // a head is the same head, whatever leaves
+    for (auto& block : cut.blocks())
+      block.self_attn.units.set(real, granularity == Granularity::groups ? std::vector<std::uint8_t>{0, 1} : std::vector<std::uint8_t>{0, 1, 1, 0});
+    const double masked = cut.loss(kBatch);
+    compact(cut);
+    CHECK(double(cut.loss(kBatch)) == doctest::Approx(masked).epsilon(1e-13));
+    CHECK(std::abs(masked - loss) > 1e-3);
+  }
+}
+
 TEST_CASE("Cpu agrees with the oracle, in double to rounding and in float to its precision") {
   Real real;
   Cpu<double> wide;

@@ -37,6 +37,7 @@ TEST_CASE("what a configuration leaves out is what transformers would assume") {
   CHECK(llama.head_dim == 128);
   CHECK(llama.eps == 1e-6);
   CHECK(llama.max_positions == 2048);
+  CHECK(llama.attention_dropout == 0);
   CHECK_FALSE(llama.tied);
   CHECK_FALSE(llama.qkv_bias);
   CHECK(esp::count_parameters(llama) == 6'738'415'616);  // LLaMA-7B

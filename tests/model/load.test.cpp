@@ -88,6 +88,25 @@ TEST_CASE("the loss is transformers' loss, ignored labels left out") {
   }
 }
 
+TEST_CASE("a model that is trained drops what its configuration says, and the same again where the step is the same") {
+  for (const char* name : {"llama-gqa", "mistral", "qwen2", "qwen3"}) {
+    CAPTURE(name);
+    const Golden golden(name);
+    const Copy base(name);
+    base.set("attention_dropout", 0.3);
+    esp::Cpu<double> device;
+    auto model = esp::load<esp::Llama<esp::Cpu<double>, esp::LowRankAdapter>>(device, base.path, {.rank = 1});
+    CHECK(model.blocks()[1].self_attn.dropout.p == 0.3);
+    const double plain = model.evaluate(golden.batch()), first = model.loss(golden.batch());
+    CHECK(plain == doctest::Approx(golden.numbers("loss64")[0]).epsilon(1e-12));
+    CHECK(std::abs(first - plain) > 1e-4);
+    CHECK(double(model.loss(golden.batch())) == first);
+    ++model.run.step.step;
+    CHECK(double(model.loss(golden.batch())) != first);
+    CHECK(esp::write_llama_config(model.config, base.config(), esp::Dtype::f32).at("attention_dropout") == json::Value(0.3));
+  }
+}
+
 TEST_CASE("a fresh adapter changes nothing, and its start depends on the seed alone") {
   const Golden golden("llama-gqa");
   esp::Cpu<float> device;

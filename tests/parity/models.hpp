@@ -13,7 +13,9 @@ void model_case(Judge& judge, const NamedLlama& llama, bool recompute, bool mask
   const std::string name = format("models/{}{}{}{}", llama.name, recompute ? ", recomputed" : "",
                                   !masked ? "" : straight_through ? ", straight-through mask" : ", masked", dropout > 0 ? ", dropout" : "");
   run_case<Device>(judge, name, [&](Device& device, Thrice& thrice) {
-    auto model = random_llama(device, llama.config, {.rank = 2, .alpha = 4, .dropout = dropout});
+    auto config = llama.config;
+    config.attention_dropout = dropout;
+    auto model = random_llama(device, config, {.rank = 2, .alpha = 4, .dropout = dropout});
     model.recompute = recompute;
     if (masked) mask_every(model, 2, straight_through);
     const Tokens batch(llama.config.vocab, {2, 19});

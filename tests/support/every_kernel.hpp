@@ -222,8 +222,8 @@ void attention_kernels(Launch& launch) {
   std::vector<int> visible(std::size_t(tokens), 1);  // holes, and padding on both sides
   for (const Index t : {Index(0), Index(1), Index(40), layout.seq - 1, layout.seq, tokens - 2, tokens - 1}) visible[std::size_t(t)] = 0;
   std::vector<StepState> state(1);
-  const std::vector<int> origin{0, 1, 2, 3, 4, 7};
-  const kernel::Padding sees{visible.data(), {.q = 0.25, .which = 2, .state = state.data(), .origin = origin.data(), .full = 8}};
+  const std::vector<int> origin{0, 1, 3};  // of neighbours that share a key
+  const kernel::Padding sees{visible.data(), {.q = 0.25, .which = 2, .state = state.data(), .origin = origin.data(), .full = 4, .each = 2}};
   const kernel::Attention<T, A, kernel::Padding> both{layout,   A(0.5f),  in(q, tokens),  in(k, tokens),   in(v, tokens),
                                                       in(mask), in(seen), out(y, tokens), out(lse, tokens), sees};
   launch("Attention", Sums::rounded, both.rows(), both, y, lse);

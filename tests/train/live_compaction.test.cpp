@@ -15,10 +15,16 @@ using namespace espalier::test;
 
 namespace {
 
+LlamaConfig dropping(double p) {
+  LlamaConfig c = tiny_config();
+  c.attention_dropout = p;
+  return c;
+}
+
 template <class Model>
 Course run_tiny(Compaction compaction, double dropout, bool recompute, const CourseOptions& o) {
   typename Model::DeviceType device;
-  Model model(device, {.rank = 4, .dropout = dropout});
+  Model model(device, {.rank = 4, .dropout = dropout}, 1, dropping(dropout));
   model.recompute = recompute;
   return run_course(model, TaylorImportance{}, compaction, tiny_text(2000), o);
 }
@@ -76,7 +82,7 @@ TEST_CASE("In single precision, with the masks of the run in double, losses are 
   const Course wide = run_tiny<WideTiny>(Compaction::live, 0.1, false, o);
   for (const Compaction compaction : {Compaction::none, Compaction::live}) {
     Cpu<float> device;
-    Tiny model(device, {.rank = 4, .dropout = 0.1});
+    Tiny model(device, {.rank = 4, .dropout = 0.1}, 1, dropping(0.1));
     AdamW<Tiny> optimizer(model, o.adamw);
     Replayed pruner{model, wide.masks};
     const Course narrow = follow_course(model, optimizer, pruner, compaction, tiny_text(2000), o);
@@ -100,7 +106,7 @@ struct Run {
   TrainingLog log;
 
   explicit Run(const std::string& folder = "", Compaction compaction = Compaction::live, PrunerOptions o = {.every = 5})
-      : model(device, {.rank = 4, .dropout = 0.1}),
+      : model(device, {.rank = 4, .dropout = 0.1}, 1, dropping(0.1)),
         pruner(model, TaylorImportance{}, EMAMask{.decay = 0.9}, CubicSchedule{.begin = 2, .end = 20, .sparsity = 0.5}, o),
         trainer(model, optimizer, pruner,
                 tiny_text(2000).batches({.size = 2, .length = 12, .steps = 30, .seed = 4, .accumulate = 2}),

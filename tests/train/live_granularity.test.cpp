@@ -20,7 +20,7 @@ const PrunerOptions by_layers{.granularity = Granularity::layers, .every = 4};
 const PrunerOptions by_hidden{.granularity = Granularity::hidden, .every = 4, .round_to = 4};
 LlamaConfig four_layers() {
   LlamaConfig c = tiny_config();
-  c.layers = 4;
+  c.layers = 4, c.attention_dropout = 0.1;
   return c;
 }
 

@@ -38,15 +38,17 @@ struct AttentionDropout {
   double q = 0;
   std::uint32_t which = 0;           // the layer
   const StepState* state = nullptr;  // seed, step, micro-batch
-  const int* origin = nullptr;       // (heads) number in the uncompacted model
-  Index full = 0;                    // heads of the uncompacted model
+  const int* origin = nullptr;       // number in the uncompacted model: of heads, or of `each` neighbours that leave together
+  Index full = 0;                    // of those numbers in the uncompacted model
+  Index each = 1;
 
   /// Rows and lanes are keys and queries, or the other way round.
   template <class Team, class A>
   ESPALIER_FN void apply(Team& team, Index b, Index h, Index seq, View<A, 2> x, Index row_at, Index lane_at,
                          bool rows_are_keys) const {
     const RandomStream stream{state->seed, Purpose::dropout, which, state->step};
-    const std::uint64_t head = ((std::uint64_t(state->micro) << 20) + std::uint64_t(b)) * std::uint64_t(full) + std::uint64_t(origin[h]);
+    const Index was = origin[h / each] * each + h % each;
+    const std::uint64_t head = ((std::uint64_t(state->micro) << 20) + std::uint64_t(b)) * std::uint64_t(full * each) + std::uint64_t(was);
     const std::uint64_t length = std::uint64_t(seq);
     const A scale = A(float(1 / (1 - q)));
     const auto threshold = std::uint32_t(q * 0x1p32);

@@ -13,7 +13,7 @@ namespace espalier::inline v0 {
 struct LlamaConfig {
   Index vocab = 32000, hidden = 4096, layers = 32, heads = 32, groups = 32, head_dim = 128, feed_forward = 11008;
   bool qkv_bias = false, out_bias = false, feed_forward_bias = false, qk_norm = false, tied = false;
-  double eps = 1e-6;
+  double eps = 1e-6, attention_dropout = 0;  ///< dropout: of probabilities, while the model is trained
   RotaryOptions rotary = {};
   Index max_positions = 2048;
   Index longest = 0;  ///< a sliding window that no longer sequence may outgrow, since it is not computed; 0: there is none
@@ -46,8 +46,10 @@ struct LlamaStem {
   LlamaStem(Device& device, const LlamaConfig& c, const typename Block::Projection::Options& options)
       : embed_tokens(device, c.vocab, c.hidden), norm(device, c.hidden, c.eps), rotary(device, c.head_dim, c.rotary) {
     layers.reserve(std::size_t(c.layers));
-    for (Index l = 0; l < c.layers; ++l)
+    for (Index l = 0; l < c.layers; ++l) {
       layers.emplace_back(device, c.block(l), "model.layers." + std::to_string(l), options);
+      layers.back().self_attn.dropout = {c.attention_dropout, Dropout<Device>::kFirst + 4 + 4 * std::uint32_t(l)};
+    }
   }
 
   const Tensor<Device, W, 2>& table() const { return embed_tokens; }

@@ -89,6 +89,7 @@ inline LlamaConfig read_llama_config(const json::Value& object, const std::strin
     config.wrong("num_attention_heads x head_dim is {}, expected at most {}", c.heads * c.head_dim, kMostWidth);
   }
   c.eps = config.number("rms_norm_eps", 1e-6, 0);
+  c.attention_dropout = config.probability("attention_dropout", 0.0);
   c.tied = config.flag("tie_word_embeddings", false);
   const bool attention_bias = config.flag("attention_bias", false), mlp_bias = config.flag("mlp_bias", false);
   if (attention_bias && !kind->attention_bias && !kind->always_qkv_bias) config.refuse("attention_bias is true, which {} does not have", type);
@@ -159,6 +160,7 @@ inline json::Value write_llama_config(const LlamaConfig& c, json::Value object, 
   object.set("max_position_embeddings", c.max_positions);
   object.set("rms_norm_eps", c.eps);
   object.set("tie_word_embeddings", c.tied);
+  if (c.attention_dropout > 0 || object.given("attention_dropout")) object.set("attention_dropout", c.attention_dropout);
   if (kind->attention_bias) object.set("attention_bias", c.out_bias);
   if (kind->mlp_bias) object.set("mlp_bias", c.feed_forward_bias);
   if (kind->model_type == "mistral" && !object.contains("sliding_window")) object.set("sliding_window", c.longest > 0 ? json::Value(c.longest) : json::Value());

@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <espalier/kernel/attention_backward.hpp>
+#include <espalier/nn/dropout.hpp>
 #include <espalier/nn/group.hpp>
 #include <espalier/nn/rms_norm.hpp>
 #include <espalier/nn/rotary.hpp>
@@ -72,7 +73,7 @@ class Attention {
     auto y = pass.matrix(x.rows(), Q.cols());
     auto lse = pass.template matrix<A>(x.rows(), heads());
     const kernel::CausalAttention<T, A> kernel{layout(pass),    scale(), Q,  K, V, units.forward(),
-                                               units.backward(), y,       lse};
+                                               units.backward(), y,       lse, sees(pass)};
     pass.device.for_each_row(kernel.rows(), kernel);
     act.Q = Q, act.K = K, act.V = V, act.y = y, act.lse = lse;
     return o_proj.forward(pass, y, act.o, residual);
@@ -87,7 +88,8 @@ class Attention {
     auto dK = scratch.matrix(act.K.rows(), act.K.cols()), dV = scratch.matrix(act.K.rows(), act.K.cols());
     auto delta = scratch.template matrix<A>(dy.rows(), heads());
     const kernel::CausalAttentionBackward<T, A> common{
-        layout(pass), scale(), act.Q, act.K, act.V, units.forward(), units.backward(), act.y, act.lse, dy, dQ, dK, dV, delta};
+        layout(pass), scale(), act.Q, act.K, act.V, units.forward(), units.backward(), act.y, act.lse, dy, dQ, dK, dV, delta,
+        sees(pass)};
     const kernel::AttentionBackwardQueries<T, A> queries{common};
     const kernel::AttentionBackwardKeys<T, A> keys{common};
     pass.device.for_each_row(queries.rows(), queries);
@@ -143,11 +145,16 @@ class Attention {
   Projection q_proj, k_proj, v_proj, o_proj;
   RmsNorm<Device> q_norm, k_norm;  // over head_dim; empty unless qk_norm
   UnitMask<Device> units;          // key-value groups, or query heads
+  Dropout<Device> dropout{};       // of probabilities
 
  private:
   bool normed() const { return !q_norm.weight.empty(); }
   OutputMask<A> q_mask() const { return units.outputs(heads() / units.units() * head_dim_); }
   OutputMask<A> kv_mask() const { return by_query_ ? OutputMask<A>{} : units.outputs(head_dim_); }
+  kernel::Causal sees(const Pass<Device>& pass) const {
+    if (!dropout.on(pass)) return {};
+    return {{dropout.p, dropout.stream, pass.state, units.origin_there(), units.full(), heads() / units.units()}};
+  }
   A scale() const { return A(1 / std::sqrt(double(head_dim_))); }
   kernel::HeadLayout layout(const Pass<Device>& pass) const {
     if (!by_query_) return {pass.shape.batch, pass.shape.seq, heads(), groups(), head_dim_};
