@@ -50,8 +50,8 @@ std::string capital(std::string word) {
 }
 
 Headline::Headline(const Evaluation& e)
-    : name(e.metrics.empty() ? "perplexity" : e.metrics[0].name),
-      value(e.metrics.empty() ? e.perplexity : e.metrics[0].value),
+    : name(!e.metrics.empty() ? e.metrics[0].name : e.perplexity != 0 ? "perplexity" : "loss"),
+      value(!e.metrics.empty() ? e.metrics[0].value : e.perplexity != 0 ? e.perplexity : e.loss),
       lower_is_better(e.metrics.empty()) {}
 
 json::Value Measured::json() const {
@@ -132,7 +132,7 @@ EvaluateOptions evaluation_of(const Settings& s) {
 }
 
 std::string evaluation_protocol(const Settings& s, const std::string& source, const Evaluation& e) {
-  if (!e.metrics.empty()) return format("Metrics: over {} labels of {}, texts cut to {} tokens or to what the model has.", with_commas(e.tokens), source, s.seq_len);
+  if (e.perplexity == 0) return format("Metrics: over {} labels of {}, texts cut to {} tokens or to what the model has.", with_commas(e.tokens), source, s.seq_len);
   return format(
       "Perplexity: {}{}, in windows of {} tokens that do not overlap, every token but the first of the text predicted "
       "once.",

@@ -36,7 +36,7 @@ std::vector<double> latencies(const std::vector<Engine*>& models, const DataSet&
 /// With a capital letter.
 std::string capital(std::string word);
 
-/// The number that an evaluation is known by: perplexity, or the first metric of its task.
+/// The number that an evaluation is known by: perplexity, the first metric of its task, or its loss where it has none.
 struct Headline {
   std::string name;
   double value = 0;

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <utility>
 
+#include "comparison.hpp"
 #include "numbers.hpp"
 #include "statistics.hpp"
 
@@ -23,8 +26,20 @@ struct Row {
     for (const Trial* t : trials) x.push_back(f(*t));
     return Estimate(x);
   }
-  Estimate loss() const { return over([](const Trial& t) { return t.loss; }); }
-  Estimate perplexity() const { return over([](const Trial& t) { return std::exp(t.loss); }); }
+  Estimate loss() const { return over([](const Trial& t) { return t.evaluation.loss; }); }
+  Estimate metric(std::size_t k) const {
+    return over([&](const Trial& t) { return k < t.evaluation.metrics.size() ? t.evaluation.metrics[k].value : std::nan(""); });
+  }
+  Headline first() const { return Headline(trials.front()->evaluation); }
+  Estimate headline() const { return over([](const Trial& t) { return Headline(t.evaluation).value; }); }
+  /// What is drawn: of perplexities their logarithm.
+  Estimate height() const { return first().name == "perplexity" ? loss() : headline(); }
+  /// Less is better: the loss; or the metric of a task, and of equal ones the loss. What is not a number comes last.
+  std::pair<double, double> rank() const {
+    const double by = first().lower_is_better ? 0 : -headline().mean, loss_is = loss().mean;
+    constexpr double last = std::numeric_limits<double>::infinity();
+    return std::isnan(by + loss_is) ? std::pair(last, last) : std::pair(by, loss_is);
+  }
   Estimate speed() const { return over([](const Trial& t) { return t.dense_latency / t.latency; }); }
   Estimate reached() const { return over([](const Trial& t) { return t.reached; }); }
   Estimate parameters() const { return over([](const Trial& t) { return double(t.parameters); }); }
@@ -40,8 +55,7 @@ std::vector<Row> rows_of(const std::vector<Trial>& trials) {
   }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
     if (a.sparsity != b.sparsity) return a.sparsity < b.sparsity;
-    const double x = a.loss().mean, y = b.loss().mean;
-    return !std::isnan(x) && (std::isnan(y) || x < y);
+    return a.rank() < b.rank();
   });
   return rows;
 }
@@ -58,37 +72,42 @@ json::Value as_json(const Estimate& e) {
 
 Table comparison_table(const std::vector<Trial>& trials, const std::string& dense) {
   Table table;
-  table.head = {"sparsity", "criterion", "perplexity", "loss", "reached", "parameters", "speed"};
-  for (const Row& r : rows_of(trials)) {
+  const auto rows = rows_of(trials);
+  const std::string name = rows.front().first().name;
+  table.head = {"sparsity", "criterion", "loss", "reached", "parameters", "speed"};
+  for (const Row& r : rows) {
     table.rows.push_back({fixed(100 * r.sparsity, 0) + "%", r.criterion.empty() ? dense : r.criterion,
-                          with_interval(r.perplexity(), 3), with_interval(r.loss(), 4), fixed(100 * r.reached().mean, 2) + "%",
+                          with_interval(r.loss(), 4), fixed(100 * r.reached().mean, 2) + "%",
                           with_commas(Index(std::llround(r.parameters().mean))), with_interval(r.speed(), 2) + "x"});
+    if (name != "loss") table.rows.back().insert(table.rows.back().begin() + 2, with_interval(r.headline(), name == "perplexity" ? 3 : 4));
   }
+  if (name != "loss") table.head.insert(table.head.begin() + 2, name);
   return table;
 }
 
 json::Value comparison_json(const std::vector<Trial>& trials) {
   json::Value all = json::Value::array();
   for (const Row& r : rows_of(trials)) {
-    all.push_back(json::Value::object({{"criterion", r.criterion},
-                                       {"sparsity", r.sparsity},
-                                       {"perplexity", as_json(r.perplexity())},
-                                       {"loss", as_json(r.loss())},
-                                       {"reached", as_json(r.reached())},
-                                       {"parameters", as_json(r.parameters())},
-                                       {"speed", as_json(r.speed())}}));
+    json::Value row = json::Value::object({{"criterion", r.criterion}, {"sparsity", r.sparsity}});
+    const auto& metrics = r.trials.front()->evaluation.metrics;
+    for (std::size_t k = 0; k < metrics.size(); ++k) row.set(metrics[k].name, as_json(r.metric(k)));
+    if (r.first().name == "perplexity") row.set("perplexity", as_json(r.headline()));
+    row.set("loss", as_json(r.loss())), row.set("reached", as_json(r.reached()));
+    row.set("parameters", as_json(r.parameters())), row.set("speed", as_json(r.speed()));
+    all.push_back(row);
   }
   return all;
 }
 
 Chart comparison_chart(const std::vector<Trial>& trials) {
   Chart chart;
-  chart.title = "Held-out loss, nats per token", chart.x_name = "sparsity", chart.x_percent = true;
-  std::map<std::string, std::size_t> curve_of;
   const auto rows = rows_of(trials);
+  const std::string name = rows.front().first().name;
+  chart.title = "Held-out " + (name == "perplexity" ? "loss, nats per token" : name), chart.x_name = "sparsity", chart.x_percent = true;
+  std::map<std::string, std::size_t> curve_of;
   double dense = std::nan("");
   for (const Row& r : rows)
-    if (r.criterion.empty()) dense = r.loss().mean;
+    if (r.criterion.empty()) dense = r.height().mean;
   for (const Row& r : rows) {
     if (r.criterion.empty()) continue;
     const auto [at, fresh] = curve_of.emplace(r.criterion, chart.curves.size());
@@ -98,7 +117,7 @@ Chart comparison_chart(const std::vector<Trial>& trials) {
       if (std::isfinite(dense)) curve.points.push_back({0, dense});
       chart.curves.push_back(std::move(curve));
     }
-    if (const double loss = r.loss().mean; std::isfinite(loss)) chart.curves[at->second].points.push_back({r.sparsity, loss});
+    if (const double y = r.height().mean; std::isfinite(y)) chart.curves[at->second].points.push_back({r.sparsity, y});
   }
   return chart;
 }

@@ -9,12 +9,12 @@
 
 namespace espalier::tool {
 
-/// Arms that differ in their seeds only, brought together; the best of each sparsity first, what is not a number last. `dense`: what
-/// the arm that was tuned alone is called.
+/// Arms that differ in their seeds only, brought together; the best of each sparsity first, by the loss or by the metric of the
+/// task, what is not a number last. `dense`: what the arm that was tuned alone is called.
 Table comparison_table(const std::vector<Trial>&, const std::string& dense);
 /// The same as data.
 json::Value comparison_json(const std::vector<Trial>&);
-/// Held-out loss over sparsity, a curve a criterion.
+/// Held-out loss, or the metric of the task, over sparsity: a curve a criterion.
 Chart comparison_chart(const std::vector<Trial>&);
 
 }  // namespace espalier::tool

@@ -133,8 +133,6 @@ class Engine {
 
 /// The checkpoint's own storage, unless --weights says otherwise; where --device says; and what --tuning says.
 Placement placement_for(const Settings&);
-/// Whether a directory is that of an encoder.
-bool holds_encoder(const std::string& directory);
 /// The number format in which a checkpoint stores its embedding.
 Dtype stored_dtype(const std::string& directory);
 

@@ -60,9 +60,8 @@ FitRun::FitRun(const Request& request, const Console& console)
   plan_ = fit_plan(request, s.out);
   plan_.validation = *val_;
   plan_.evaluate = evaluation_of(s);
-  const auto epoch = double(within("--data", "", [&] { return engine_->epoch(*data_, plan_.batches); }));
-  const auto drawn = double(s.batch * s.accumulate);
-  steps_ = s.steps > 0 ? s.steps : std::max<Index>(1, Index(std::llround(s.epochs * epoch / drawn)));
+  const Index epoch = within("--data", "", [&] { return engine_->epoch(*data_, plan_.batches); });
+  steps_ = steps_of(s, epoch);
   plan_.batches.steps = steps_;
   record_.data("data", *data_);
   record_.data("val", *val_);
@@ -76,7 +75,7 @@ FitRun::FitRun(const Request& request, const Console& console)
   const bool tokens = std::string(data_->unit()) == "tokens";
   console_.say(format("{} steps of {} {}: {} epochs of {}; held out: {}", steps_,
                       with_commas(s.batch * s.accumulate * (tokens ? s.seq_len : 1)), data_->unit(),
-                      fixed(double(steps_) * drawn / epoch, 2), s.data, val_source_));
+                      fixed(double(steps_ * s.batch * s.accumulate) / double(epoch), 2), s.data, val_source_));
   if (whole.truncated() > 0) console_.say(cut_line(whole));
   foresee();
 }

@@ -26,8 +26,6 @@ void require_place_in_full(Placement where, const std::string& directory) {
 
 }  // namespace
 
-bool holds_encoder(const std::string& directory) { return is_encoder(directory); }
-
 Dtype stored_dtype(const std::string& directory) {
   if (is_encoder(directory)) return Dtype::f32;
   return with_family(directory, [&](auto family) {

@@ -28,7 +28,7 @@ std::vector<Option> make_options() {
       {"data", &S::data, kData, files, "FILE", "tokens: .bin .npy .jsonl; text: .txt .jsonl; with labels: .jsonl, images .npy", {}, {"-d"}},
       {"val", &S::val, Verb::train | Verb::prune | Verb::compare, files, "FILE",
        "held-out data; without it the last 10 % of --data"},
-      {"task", &S::task, Verb::train | Verb::prune | Verb::eval | Verb::merge | Verb::export_ | Verb::info | Verb::plan, files, "NAME",
+      {"task", &S::task, Verb::train | Verb::prune | Verb::eval | Verb::merge | Verb::export_ | Verb::info | Verb::plan | Verb::compare, files, "NAME",
        "of an encoder, where its config.json leaves it open", {"auto", "classification", "regression", "masked-lm"}},
       {"adapter", &S::adapter, Verb::merge | Verb::eval | Verb::train | Verb::prune | Verb::export_,
        files, "DIR",

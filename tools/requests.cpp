@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "requests.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -88,6 +89,10 @@ TargetRequest target_request(const Settings& s) {
           .positions = s.macs_at,
           .layout = s.layout,
           .dtype = dtype_called_by(s.dtype)};
+}
+
+Index steps_of(const Settings& s, Index epoch) {
+  return s.steps > 0 ? s.steps : std::max<Index>(1, Index(std::llround(s.epochs * double(epoch) / double(s.batch * s.accumulate))));
 }
 
 FitPlan fit_plan(const Request& request, const std::string& out) {

@@ -25,6 +25,8 @@ TargetRequest target_request(const Settings&);
 TaskRequest task_request(const Settings&);
 /// What makes a run the run it is: its settings without files, speed and talk.
 json::Value identity_of(const Request&);
+/// --steps, or --epochs of so many windows or examples.
+Index steps_of(const Settings&, Index epoch);
 FitPlan fit_plan(const Request&, const std::string& checkpoints);
 std::optional<Dtype> dtype_called_by(const std::string& dtype);  ///< none: as the checkpoint
 /// Refuses a missing positional argument with a hint.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "numbers.hpp"
 #include "options_table.hpp"
@@ -38,23 +39,35 @@ std::string Arm::name() const {
 }
 
 json::Value Trial::json() const {
-  return json::Value::object({{"criterion", arm.criterion},
-                              {"sparsity", arm.sparsity},
-                              {"seed", arm.seed},
-                              {"reached", reached},
-                              {"parameters", parameters},
-                              {"macs_per_token", macs},
-                              {"loss", std::isfinite(loss) ? json::Value(loss) : json::Value()},
-                              {"latency_ms", latency * 1e3},
-                              {"dense_latency_ms", dense_latency * 1e3},
-                              {"seconds", seconds}});
+  const auto number = [](double x) { return std::isfinite(x) ? json::Value(x) : json::Value(); };
+  json::Value out = json::Value::object({{"criterion", arm.criterion},
+                                         {"sparsity", arm.sparsity},
+                                         {"seed", arm.seed},
+                                         {"reached", reached},
+                                         {"parameters", parameters},
+                                         {"macs_per_token", macs},
+                                         {"loss", number(evaluation.loss)}});
+  if (evaluation.perplexity == 0) {
+    json::Value metrics = json::Value::object();
+    for (const Metric& m : evaluation.metrics) metrics.set(m.name, number(m.value));
+    out.set("metrics", metrics), out.set("labels", evaluation.tokens);
+  }
+  out.set("latency_ms", latency * 1e3), out.set("dense_latency_ms", dense_latency * 1e3), out.set("seconds", seconds);
+  return out;
 }
 
 Trial Trial::from(const json::Value& v) {
   Trial t;
   t.arm = {v.text("criterion"), v.number("sparsity"), v.index("seed")};
   t.reached = v.number("reached"), t.parameters = v.index("parameters"), t.macs = v.index("macs_per_token");
-  t.loss = v.at("loss").is_null() ? std::nan("") : v.number("loss");
+  const auto number = [](const json::Value& x) { return x.is_null() ? std::nan("") : x.as_double(); };
+  t.evaluation.loss = number(v.at("loss"));
+  if (const json::Value* const metrics = v.find("metrics")) {
+    for (const auto& [name, value] : metrics->members("metrics")) t.evaluation.metrics.push_back({name, number(value)});
+    t.evaluation.tokens = v.index("labels");
+  } else {
+    t.evaluation.perplexity = std::exp(t.evaluation.loss);
+  }
   t.latency = v.number("latency_ms") / 1e3, t.dense_latency = v.number("dense_latency_ms") / 1e3;
   t.seconds = v.number("seconds");
   return t;
@@ -70,12 +83,12 @@ std::vector<Arm> arms_of(const Settings& s) {
   return arms;
 }
 
-Trials::Trials(const Request& request, const DataSet& data, const DataSet& val)
+Trials::Trials(const Request& request, const DataSet& data, const DataSet& val, std::unique_ptr<Engine> dense)
     : request_(request), data_(data), val_(val),
       placement_(placement_for(request.settings)),
-      dense_(open_engine(placement_, request.settings.model, no_adapters())) {
+      dense_(std::move(dense)) {
   dense_->check(data), dense_->check(val);
-  steps_ = data.as<TokenFile>().batches(plan({}).batches).steps();
+  steps_ = steps_of(request.settings, dense_->epoch(data, plan({}).batches));
   shared_ = Index(request.settings.warmup * double(steps_) + 0.5);
 }
 
@@ -88,14 +101,14 @@ FitPlan Trials::plan(const Arm& arm) const {
   if (p.prune && compacts_live(one.settings)) p.trainer.compact = Compaction::live;
   p.trainer.evaluate_every = 0;
   p.resume.clear();  // a comparison goes on arm by arm
-  p.shared_steps = shared_;
+  p.shared_steps = shared_, p.batches.steps = steps_;
   return p;
 }
 
 bool Trials::share(Index seed, const std::function<bool()>& stop) {
   if (begin_seed_ == seed) return true;
   const auto engine =
-      open_engine(placement_, request_.settings.model, adapter_options(request_.settings), std::uint64_t(seed));
+      open_engine(placement_, request_.settings.model, adapter_options(request_.settings), std::uint64_t(seed), task_request(request_.settings));
   need_trainable(engine->facts());
   if (shared_ > 0) {
     Quiet quiet(stop, shared_);
@@ -110,7 +123,7 @@ std::optional<Trial> Trials::run(const Arm& arm, const std::function<bool()>& st
   const Settings& s = request_.settings;
   if (!share(arm.seed, stop)) return std::nullopt;
   const auto begin = std::chrono::steady_clock::now();
-  const auto engine = open_engine(placement_, s.model, adapter_options(s), std::uint64_t(arm.seed));
+  const auto engine = open_engine(placement_, s.model, adapter_options(s), std::uint64_t(arm.seed), task_request(s));
   engine->recall(*begin_, shared_);
   Quiet quiet(stop, -2);
   const FitResult fitted = engine->fit(plan(arm), data_, quiet);
@@ -119,7 +132,7 @@ std::optional<Trial> Trials::run(const Arm& arm, const std::function<bool()>& st
   engine->compact();
   const Facts facts = engine->facts();
   Trial t{.arm = arm, .reached = fitted.pruned ? fitted.pruned->reached : 0, .parameters = facts.parameters, .macs = facts.macs};
-  t.loss = engine->evaluate(val_, evaluation_of(s)).loss;
+  t.evaluation = engine->evaluate(val_, evaluation_of(s));
   const auto seconds = latencies({dense_.get(), engine.get()}, val_, s.seq_len, s.runs);
   t.dense_latency = seconds[0], t.latency = seconds[1];
   t.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

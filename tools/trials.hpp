@@ -28,7 +28,7 @@ struct Trial {
   Arm arm;
   double reached = 0;  ///< share of the prunable parameters that has left
   Index parameters = 0, macs = 0;
-  double loss = 0;                  ///< per token of the held-out text, in nats
+  Evaluation evaluation = {};       ///< on the held-out data
   double latency = 0, dense_latency = 0;  ///< seconds, medians of runs in turn
   double seconds = 0;               ///< that the arm took, what it shares with others left out
 
@@ -42,8 +42,10 @@ std::vector<Arm> arms_of(const Settings&);
 /// Runs arms. All arms of a seed begin with the same steps without pruning, which are run once and taken up from there.
 class Trials {
  public:
-  Trials(const Request&, const DataSet& data, const DataSet& val);
+  /// dense: the model as it was read.
+  Trials(const Request&, const DataSet& data, const DataSet& val, std::unique_ptr<Engine> dense);
 
+  std::string source_hash() const { return dense_->source_hash(); }
   Index steps() const { return steps_; }
   Index shared_steps() const { return shared_; }
   /// stop() is asked after every step; nothing comes back when it said yes.

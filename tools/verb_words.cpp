@@ -40,11 +40,12 @@ const std::vector<VerbWords>& verbs() {
        "  espalier prune models/tinyllama -d train.bin -o small --tuning full --criterion movement --lr 3e-5\n"
        "  espalier prune --resume small\n"},
       {Verb::compare, "compare", "which criterion is best on your model: all of them under one protocol", "MODEL",
-       "Prunes by every criterion, at every sparsity, with every seed; evaluates all on the same held-out text; writes a\n"
+       "Prunes by every criterion, at every sparsity, with every seed; evaluates all on the same held-out data; writes a\n"
        "table with confidence intervals, achieved sparsity and measured speed, and a plot. --resume goes on.",
        "  espalier compare models/demo -d second.txt -o compared --steps 120 --seq-len 64\n"
        "  espalier compare models/tinyllama -d train.bin -o compared --criteria lora,magnitude --sparsities 0.5 --seeds 3\n"
        "  espalier compare models/tinyllama -d train.bin -o in-full --tuning full --lr 3e-5\n"
+       "  espalier compare bert-base-uncased -d train.jsonl --val dev.jsonl --task classification -o compared --sparsities 0.5\n"
        "  espalier compare --resume compared\n"},
       {Verb::merge, "merge", "base and adapter into one model", "MODEL",
        "Adds s B A to the weights and writes a Hugging Face directory.",

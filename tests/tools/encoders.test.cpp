@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "run_tool.hpp"
@@ -190,6 +191,67 @@ TEST_CASE("a BERT of hidden tokens, a DeBERTa and a ViT are tuned and pruned as 
   CHECK(planned.code == 0);
 }
 
+TEST_CASE("criteria are compared by the metric of a task, the best first; an arm is the run that prune would have made") {
+  const Scratch scratch;
+  const std::string model = encoder(scratch, "bert-classes");
+  const std::vector<std::string> how{"-d", examples + "/pairs.jsonl", "--val", examples + "/pairs.jsonl", "--steps", "12", "--lr", "1e-2", "--seed", "4"};
+  const Result r = run(std::vector<std::string>{"compare", model, "-o", scratch / "c", "--criteria", "random,magnitude,lora", "--sparsities", "0.2,0.6",
+                                                "--seeds", "1", "--warmup", "0"} + how + quick);
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  const auto out = r.json();
+  CHECK(out.at("metric") == nlohmann::json{{"name", "accuracy"}, {"higher_is_better", true}});
+  REQUIRE(out.at("rows").size() == 7);
+  double best = 2, sparsity = -1, worst = 2;
+  for (const auto& row : out.at("rows")) {
+    CHECK_FALSE(row.contains("perplexity"));
+    CHECK(row.at("matthews").at("n") == 1);
+    const double accuracy = row.at("accuracy").at("mean");
+    if (row.at("sparsity") != sparsity) sparsity = row.at("sparsity"), best = 2;
+    CHECK(accuracy <= best);
+    best = accuracy, worst = std::min(worst, accuracy);
+  }
+  CHECK(worst < out.at("rows").at(4).at("accuracy").at("mean").get<double>());  // the order says something
+  CHECK(r.says("Metrics: over 24 labels"));
+  CHECK(read(scratch / "c/report.html").find("Held-out accuracy") != std::string::npos);
+
+  const Result one = run(std::vector<std::string>{"prune", model, "-o", scratch / "one", "--criterion", "magnitude", "--sparsity", "0.6", "--warmup", "0"} + how + quick);
+  CAPTURE(one.err);
+  REQUIRE(one.code == 0);
+  bool met = false;
+  for (const auto& row : out.at("rows"))
+    if (row.at("criterion") == "magnitude" && row.at("sparsity") == 0.6) {
+      met = true;
+      CHECK(row.at("accuracy").at("mean") == one.json().at("pruned").at("accuracy"));
+      CHECK(row.at("loss").at("mean") == one.json().at("pruned").at("loss"));
+    }
+  CHECK(met);
+  const Result more = run({"compare", "--resume", scratch / "c", "--criteria", "lora,full,magnitude,random", "--sparsities", "0.2", "--json"});
+  CAPTURE(more.err);
+  REQUIRE(more.code == 0);
+  CHECK(more.json().at("rows").size() == 8);
+
+  // Images, a new head, and hidden tokens.
+  const Result images = run(std::vector<std::string>{"compare", checkpoint("vit"), "-d", examples + "/images.npy", "--val", examples + "/images.npy", "-o", scratch / "images",
+                                                     "--criteria", "lora", "--sparsities", "0.4", "--seeds", "2", "--epochs", "2"} + quick);
+  CAPTURE(images.err);
+  REQUIRE(images.code == 0);
+  CHECK(images.says("6 steps each"));  // 12 images, four at a time, twice
+  CHECK(images.json().at("rows").at(0).at("accuracy").at("n") == 2);
+  const std::string fresh = encoder(scratch, "roberta-masked");
+  change_config(fresh, "RobertaModel");
+  const Result scores = run(std::vector<std::string>{"compare", fresh, "-d", examples + "/scores.jsonl", "--task", "regression", "-o", scratch / "scores",
+                                                     "--criteria", "random", "--sparsities", "0.3", "--seeds", "1", "--steps", "3"} + quick);
+  CAPTURE(scores.err);
+  REQUIRE(scores.code == 0);
+  CHECK(scores.json().at("metric").at("name") == "pearson");
+  const Result hidden = run(std::vector<std::string>{"compare", encoder(scratch, "bert-masked"), "-d", examples + "/text.txt", "-o", scratch / "hidden", "--seq-len", "16",
+                                                     "--criteria", "random", "--sparsities", "0.3", "--seeds", "1", "--steps", "3"} + quick);
+  CAPTURE(hidden.err);
+  REQUIRE(hidden.code == 0);
+  CHECK(hidden.json().at("metric") == nlohmann::json{{"name", "perplexity"}, {"higher_is_better", false}});
+}
+
 TEST_CASE("what does not fit an encoder is refused with what to do") {
   const Scratch scratch;
   const std::string model = encoder(scratch, "bert-classes");
@@ -203,7 +265,7 @@ TEST_CASE("what does not fit an encoder is refused with what to do") {
   refused({"eval", model, "-d", scratch / "nowhere.jsonl"}, 3, "nowhere.jsonl");
   refused({"eval", checkpoint("vit"), "-d", examples + "/pairs.jsonl"}, 2, "images are read from .npy");
   refused({"eval", model, "-d", examples + "/scores.jsonl"}, 3, "scores.jsonl:1: 'label'");
-  refused({"compare", model, "-d", examples + "/pairs.jsonl", "-o", scratch / "c"}, 3, "a comparison is of models of language");
+  refused({"compare", model, "-d", examples + "/text.txt", "-o", scratch / "c"}, 2, "this model reads .jsonl");
   refused({"eval", model, "-d", examples + "/pairs.jsonl", "--weights", "bf16"}, 3, "encoders are held in fp32");
   refused({"eval", checkpoint(), "-d", token_file(scratch, "x.bin", 100), "--task", "regression"}, 2, "it is for encoders");
   fs::remove(model + "/tokenizer.json");

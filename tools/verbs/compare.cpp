@@ -5,7 +5,6 @@
 #include <espalier/io/json_file.hpp>
 
 #include "../comparison_table.hpp"
-#include "../data.hpp"
 #include "../fit_run.hpp"
 #include "../granularity.hpp"
 #include "../interrupt.hpp"
@@ -54,12 +53,12 @@ json::Value protocol(const Request& request, const Trials& trials, const DataSet
   return json::Value::object({{"model_sha256", model_hash},
                               {"data_sha256", data.hash()},
                               {"val_sha256", val.hash()},
-                              {"val_tokens", val.size()},
+                              {format("val_{}", val.unit()), val.size()},
                               {"length", e.length},
                               {"stride", e.stride > 0 ? e.stride : e.length},
                               {"steps", trials.steps()},
                               {"shared_steps", trials.shared_steps()},
-                              {"tokens_per_step", s.batch * s.accumulate * s.seq_len},
+                              {format("{}_per_step", data.unit()), s.batch * s.accumulate * (std::string(data.unit()) == "tokens" ? s.seq_len : 1)},
                               {"settings", identity_of(request)}});
 }
 
@@ -87,13 +86,15 @@ int compare(const Request& request, const Console& console) {
     throw Trouble{Errc::usage, "-d FILE is missing: what should the arms learn from?", "",
                   "token ids (.bin, .npy, .jsonl), or text (.txt, .jsonl)"};
   }
-  if (holds_encoder(s.model))
-    throw Trouble{Errc::unsupported, "a comparison is of models of language", s.model, "espalier prune tells of one encoder at a time"};
   use_threads(s.threads);
-  const DataSet whole = within("--data", "", [&] { return read_tokens(s.data, s.model); });
+  auto dense = open_engine(placement_for(s), s.model, no_adapters(), std::uint64_t(s.seed), task_request(s));
+  const DataSet whole = within("--data", "", [&] { return dense->read(s.data, s.seq_len); });
   const auto [data, val] = s.val.empty() ? within("--data", "give a --val file", [&] { return whole.split(0.1); })
-                                         : std::pair<DataSet, DataSet>(whole, within("--val", "", [&] { return read_tokens(s.val, s.model); }));
-  Trials trials(request, data, val);
+                                         : std::pair<DataSet, DataSet>(whole, within("--val", "", [&] { return dense->read(s.val, s.seq_len); }));
+  const std::string val_source = !s.val.empty()                          ? s.val
+                                 : std::string(whole.unit()) == "tokens" ? "the last 10 % of " + s.data
+                                                                         : "10 % of " + s.data + ", drawn at random";
+  Trials trials(request, data, val, std::move(dense));
   const std::vector<Arm> arms = arms_of(s);
   const Index pruned = Index(arms.size()) - s.seeds;
 
@@ -112,8 +113,7 @@ int compare(const Request& request, const Console& console) {
   const RunDirectory directory(s.out);
   RunRecord record(request);
   record.data("data", data), record.data("val", val);
-  const auto identity = protocol(request, trials, data, val,
-                                 open_engine(placement_for(s), s.model, no_adapters())->source_hash());
+  const auto identity = protocol(request, trials, data, val, trials.source_hash());
   record.set("protocol", identity);
   if (s.resume.empty()) directory.open(s.overwrite);
   else require_same(identity, json::read_file(directory / "run.json").at("protocol"), directory / "run.json");
@@ -141,17 +141,19 @@ int compare(const Request& request, const Console& console) {
     done.push_back(*trial), ++run_here;
     file.write(done);
     console.end_status();
-    console.say(format("{} of {}  {}: loss {}, {} % removed, {} s", number, Index(arms.size()), arm.name(), fixed(trial->loss, 4),
+    const Headline is(trial->evaluation);
+    console.say(format("{} of {}  {}: {}loss {}, {} % removed, {} s", number, Index(arms.size()), arm.name(),
+                       is.lower_is_better ? "" : is.name + " " + fixed(is.value, 4) + ", ", fixed(trial->evaluation.loss, 4),
                        fixed(100 * trial->reached, 2), fixed(trial->seconds, 1)));
   }
 
   const Table table = comparison_table(done, s.in_full() ? "(dense, tuned in full)" : "(dense, tuned)");
   std::vector<std::string> notes = {
-      evaluation_protocol(s, s.val.empty() ? "the last 10 % of " + s.data : s.val, {}),
-      format("Held-out text: {} tokens, SHA-256 {}.", with_commas(val.size()), val.hash()),
+      evaluation_protocol(s, val_source, done.front().evaluation),
+      format("Held-out data: {} {}, SHA-256 {}.", with_commas(val.size()), val.unit(), val.hash()),
       latency_protocol(s, val) + " Speed: latency of the dense model over that of the compacted one.",
       format("Mean of {} seeds ± half of the 95 % confidence interval (Student's t). A seed decides {}.", s.seeds,
-             s.in_full() ? "batches" : "adapters, batches and dropout"),
+             s.in_full() ? "batches and dropout" : "adapters, batches and dropout"),
       "What leaves: " + (find_unit_word(s.granularity) ? std::string(find_unit_word(s.granularity)->what) + ", for good."
                                                    : "single weights (" + s.granularity + "), which become zeros of the same files."),
       format("Every arm is fine-tuned {}, for {} steps; pruning begins after {}, which the arms of a seed share.", how_tuned(s),
@@ -166,7 +168,10 @@ int compare(const Request& request, const Console& console) {
   report.charts = {comparison_chart(done)};
   report.comparison = table, report.notes = notes;
   report.settings = shown_settings(request), report.provenance = record.provenance();
-  json::Value result = json::Value::object({{"out", s.out}, {"protocol", identity}, {"rows", comparison_json(done)}});
+  json::Value result = json::Value::object({{"out", s.out}, {"protocol", identity}});
+  const Headline by(done.front().evaluation);
+  result.set("metric", json::Value::object({{"name", by.name}, {"higher_is_better", !by.lower_is_better}}));
+  result.set("rows", comparison_json(done));
   record.set("result", result);
   directory.write("report.html", report.html());
   directory.write("run.json", record.text("done"));
