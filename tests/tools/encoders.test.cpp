@@ -167,11 +167,31 @@ TEST_CASE("a BERT of hidden tokens, a DeBERTa and a ViT are tuned and pruned as 
   CHECK(r.json().at("pruned").contains("perplexity"));
 
   const std::string deberta = encoder(scratch, "deberta-classes");
+  const Result tuned = run({"train", deberta, "-d", examples + "/pairs.jsonl", "--val", examples + "/pairs.jsonl", "-o", scratch / "tuned",
+                                                    "--steps", "6", "--lr", "1e-2", "--batch", "4", "--json"});
+  CAPTURE(tuned.err);
+  REQUIRE(tuned.code == 0);
+  CHECK(nlohmann::json::parse(read(scratch / "tuned/adapter_config.json")).at("modules_to_save") == nlohmann::json::array({"pooler", "classifier"}));
+  REQUIRE(run({"merge", deberta, "-a", scratch / "tuned", "-o", scratch / "merged", "--quiet"}).code == 0);
+  const Result merged = run(std::vector<std::string>{"eval", scratch / "merged", "-d", examples + "/pairs.jsonl"} + quick);
+  CAPTURE(merged.err);
+  REQUIRE(merged.code == 0);
+  CHECK(merged.json().at("loss").get<double>() == doctest::Approx(tuned.json().at("after").at("loss").get<double>()).epsilon(1e-5));
   const Result relative = run(std::vector<std::string>{"prune", deberta, "-d", examples + "/pairs.jsonl", "-o", scratch / "relative", "--steps", "10",
                                                        "--seq-len", "16", "--sparsity", "0.3"} + quick);
   CAPTURE(relative.err);
   REQUIRE(relative.code == 0);
   CHECK(relative.json().at("pruned").contains("accuracy"));
+  CHECK(relative.json().at("pruned").at("parameters") < relative.json().at("dense").at("parameters"));
+  REQUIRE(run({"export", scratch / "relative", "-o", scratch / "wide", "--layout", "padded", "--quiet"}).code == 0);
+  const auto loss = [&](const std::string& name) {
+    const Result e = run(std::vector<std::string>{"eval", scratch / name, "-d", examples + "/pairs.jsonl", "--seq-len", "16"} + quick);
+    CAPTURE(e.err);
+    REQUIRE(e.code == 0);
+    return e.json().at("loss").get<double>();
+  };
+  CHECK(loss("wide") == doctest::Approx(loss("relative")).epsilon(1e-6));
+  CHECK(run({"plan", deberta, "--json"}).code == 0);
 
   const std::string vit = scratch / "vit";
   fs::copy(checkpoint("vit"), vit, fs::copy_options::recursive);
