@@ -123,6 +123,8 @@ class Engine {
   virtual LatencyFit time_to(const FitPlan&) = 0;
   virtual void merge() = 0;             ///< W0 + s B A, or what was learnt in full
   virtual void compact() = 0;           ///< masked units leave
+  /// After merge(): what masks have made zero are zeros like any other from now on, as in a file that is read back.
+  virtual void drop_weight_masks() = 0;
   virtual void round(Dtype dtype) = 0;  ///< numbers become what a file of this type can hold
   virtual Written save(const std::string& directory, const std::string& layout, std::optional<Dtype>, bool overwrite,
                        const Plan*) = 0;

@@ -142,14 +142,9 @@ class EngineOf final : public Engine {
   }
 
   void merge() override { espalier::merge(model_); }
-  /// As a file will have it: weights that a mask has made zero are zeros like any other then.
-  void compact() override {
-    espalier::compact(model_);
-    for_each_projection(model_, [](const std::string&, auto& p) {
-      if constexpr (AddsTerm<decltype(p.adapter)>)
-        if (p.adapter.present() && !p.adapter.merged) return;
-      p.weight_mask = {};
-    });
+  void compact() override { espalier::compact(model_); }
+  void drop_weight_masks() override {
+    for_each_projection(model_, [](const std::string&, auto& p) { p.weight_mask = {}; });
   }
 
   void round(Dtype dtype) override {

@@ -130,6 +130,7 @@ std::optional<Trial> Trials::run(const Arm& arm, const std::function<bool()>& st
   if (quiet.asked() && fitted.summary.stopped) return std::nullopt;
   engine->merge();
   engine->compact();
+  engine->drop_weight_masks();
   const Facts facts = engine->facts();
   Trial t{.arm = arm, .reached = fitted.pruned ? fitted.pruned->reached : 0, .parameters = facts.parameters, .macs = facts.macs};
   t.evaluation = engine->evaluate(val_, evaluation_of(s));
