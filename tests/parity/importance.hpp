@@ -94,9 +94,9 @@ inline const char* name_of(Normalise n) { return n == Normalise::none ? "none" :
 
 /// Scores of all units of a model, some of them masked.
 template <class Device, class Score>
-void scores_of_a_model(Judge& judge, const std::string& name, const Score& importance, Match match = Match::near) {
+void scores_of_a_model(Judge& judge, const std::string& name, const Score& importance, std::size_t llama = 1) {
   run_case<Device>(judge, "importance/model/" + name, [&](Device& device, Thrice& thrice) {
-    LlamaConfig config = small_llamas()[1].config;
+    LlamaConfig config = small_llamas()[llama].config;
     // A square has twice the relative error of its root: in bf16 there are too many roundings in two layers.
     if (precision_of<Device> == Precision::bf16) config.layers = 1;
     auto model = random_llama(device, config, {.rank = 2, .alpha = 4});
@@ -107,7 +107,7 @@ void scores_of_a_model(Judge& judge, const std::string& name, const Score& impor
         clear_gradients(model);
         const auto groups = group_scores(model, importance, normalise, [&] { model.loss(batch); });
         for (std::size_t g = 0; g < groups.size(); ++g)
-          out.add(format("normalised by {}, group {}", name_of(normalise), g), match, groups[g]);
+          out.add(format("normalised by {}, group {}", name_of(normalise), g), Match::near, groups[g]);
       }
     });
   });
@@ -140,6 +140,31 @@ void running_scores(Judge& judge) {
       for_each_parameter(model.model.layers[0].self_attn.q_proj, [&](const auto&, auto& p) { device.upload(p.grad.data, bad.data(), 1); });
       scores.update(TaylorImportance{}, EMAMask{.decay = 0.75}, Normalise::alive);
       look("a gradient that is not a number");
+    });
+  });
+}
+
+/// A sum over three different batches, in which units that are masked go on moving.
+template <class Device>
+void summed_scores(Judge& judge) {
+  run_case<Device>(judge, "importance/sum over steps", [](Device& device, Thrice& thrice) {
+    LlamaConfig config = small_llamas()[0].config;
+    if (precision_of<Device> == Precision::bf16) config.layers = 1;
+    auto model = random_llama(device, config, {.rank = 2, .alpha = 4});
+    mask_every(model, 3, /*straight_through=*/true);
+    const MovementImportance movement{.rate = 0.5};
+    thrice([&](Outputs& out) {
+      model.run.restore();
+      Scores<std::remove_reference_t<decltype(model)>> scores(model);
+      auto candidates = scores.units().candidates({});
+      for (const std::uint64_t batch : {1, 2, 3}) {
+        scores.watch(movement);
+        model.loss(Tokens(config.vocab, {4, 19}, batch + 9));
+        scores.update(movement, SumMask{}, Normalise::none);
+        scores.download(candidates, [](const auto&...) {});
+        for (const Candidates& c : candidates) out.add(format("{} batches, {} of {}", batch, c.kind, c.place()), Match::near, c.scores);
+      }
+      scores.unwatch();
     });
   });
 }
@@ -201,11 +226,13 @@ void importance(Judge& judge) {
   scores_of_a_model<Device>(judge, "full Taylor", FullTaylorImportance{});
   const Power power = precision_of<Device> == Precision::bf16 ? Power::abs : Power::square;  // sums that cancel, too
   scores_of_a_model<Device>(judge, "signed Taylor", SignedTaylorImportance{power});
+  scores_of_a_model<Device>(judge, "movement", MovementImportance{}, 0);  // sums with a sign: of four heads not all cancel
   scores_of_a_model<Device>(judge, "magnitude", MagnitudeImportance{});
   scores_of_a_model<Device>(judge, "Wanda", WandaImportance{});
   scores_of_a_model<Device>(judge, "OBS", OBSImportance{.damp = 1});
   scores_of_a_model<Device>(judge, "random", RandomImportance{.seed = 3});
   running_scores<Device>(judge);
+  summed_scores<Device>(judge);
   equal_scores<Device>(judge);
   weight_masks<Device>(judge);
 }

@@ -39,8 +39,9 @@ void model_case(Judge& judge, const NamedLlama& llama, bool recompute, bool mask
 
 /// Merged and unmerged, masked and compacted, recomputed and kept: one function.
 template <class Device>
-void model_laws(Judge& judge, const NamedLlama& llama) {
-  run_case<Device>(judge, format("models/laws/{}", llama.name), [&](Device& device, Thrice& thrice) {
+void model_laws(Judge& judge, const NamedLlama& llama, Granularity granularity = Granularity::groups) {
+  const std::string name = granularity == Granularity::groups ? "" : format(", by {}", espalier::name_of(granularity));
+  run_case<Device>(judge, format("models/laws/{}{}", llama.name, name), [&](Device& device, Thrice& thrice) {
     const Tokens batch(llama.config.vocab, {2, 19});
     thrice([&](Outputs& out) {
       auto model = random_llama(device, llama.config, {.rank = 2, .alpha = 4});
@@ -50,8 +51,10 @@ void model_laws(Judge& judge, const NamedLlama& llama) {
       out.agree("merged == unmerged", logits(), plain);
       unmerge(model);
       out.agree("merged and back", logits(), plain);
+      model.prune_by(granularity);
       mask_every(model, 2);
       const auto masked = logits();
+      out.holds("masks change the logits", masked != plain);
       const double masked_loss = model.loss(batch);
       const auto before = fetch(device, model.run.arena.grad(), model.run.arena.size());
       compact(model);
@@ -77,6 +80,7 @@ void models(Judge& judge) {
     model_laws<Device>(judge, llama);
   }
   const NamedLlama grouped = small_llamas()[1];
+  for (const Granularity g : {Granularity::queries, Granularity::layers, Granularity::hidden}) model_laws<Device>(judge, grouped, g);
   for (const bool straight_through : {false, true}) model_case<Device>(judge, grouped, false, true, straight_through, 0);
   for (const bool recompute : {false, true}) model_case<Device>(judge, grouped, recompute, false, false, 0.3);
 }

@@ -3,6 +3,7 @@
 // Every module × {no adapter, adapter, adapter with dropout} × {no mask, mask, straight-through mask}: what forward gives,
 // and what backward adds.
 #include <espalier/adapter/frozen.hpp>
+#include <espalier/adapter/full.hpp>
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/nn/block.hpp>
 #include <espalier/nn/language_head.hpp>
@@ -120,6 +121,10 @@ void set_mask(Device& device, UnitMask<Device>& units, const MaskCase& mask) {
 template <class Device>
 void linear_modules(Judge& judge) {
   module_case<Device>(judge, "RmsNorm", {2, 20}, 45, false, [](Device& device) { return RmsNorm<Device>(device, 45, 1e-3); });
+  module_case<Device>(judge, "LayerNorm", {2, 20}, 45, false, [](Device& device) { return LayerNorm<Device>(device, 45, 1e-3); });
+  module_case<Device>(judge, "Linear, trained in full", {2, 20}, 45, false, [](Device& device) {
+    return Linear<Device, FullAdapter>(device, 45, 37, true, "p", {});
+  });
   module_case<Device>(judge, "Linear, frozen", {2, 20}, 45, false, [](Device& device) {
     return Linear<Device, Frozen>(device, 45, 37, true, "p", {});
   });

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // Masks on single weights in training, by every kind of score that chooses them; and scores whose update moves the base.
+#include <espalier/prune/importance/full_taylor.hpp>
 #include <espalier/prune/importance/movement.hpp>
 #include <espalier/prune/importance/obs.hpp>
+#include <espalier/prune/importance/random.hpp>
 #include <espalier/prune/importance/sparse_gpt.hpp>
 #include <espalier/prune/importance/taylor.hpp>
 #include <espalier/prune/importance/wanda.hpp>
@@ -86,6 +88,8 @@ template <class Device>
 void weights(Judge& judge) {
   pruned_weights_case<Device>(judge, "movement", MovementImportance{}, WeightPattern::unstructured());
   pruned_weights_case<Device>(judge, "Taylor", TaylorImportance{}, WeightPattern::unstructured(Within::model));
+  pruned_weights_case<Device>(judge, "full Taylor", FullTaylorImportance{}, WeightPattern::unstructured());
+  pruned_weights_case<Device>(judge, "random", RandomImportance{.seed = 3}, WeightPattern::unstructured());
   pruned_weights_case<Device>(judge, "Wanda", WandaImportance{}, WeightPattern::unstructured(Within::row));
   pruned_weights_case<Device>(judge, "Wanda", WandaImportance{}, WeightPattern::n_of_m(2, 4));
   pruned_weights_case<Device>(judge, "OBS with its update", OBSImportance{.damp = 0.1, .update = true}, WeightPattern::unstructured());
