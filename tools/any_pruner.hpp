@@ -21,7 +21,7 @@ class AnyPruner {
   template <class Pruner, class... Arguments>
   static AnyPruner of(Arguments&&... arguments) {
     AnyPruner any(nullptr);
-    any.own_ = std::make_unique<Own<Pruner>>(std::forward<Arguments>(arguments)...);
+    any.own_.reset(new Own<Pruner>(std::forward<Arguments>(arguments)...));  // a unique_ptr of each type is slow to compile
     return any;
   }
 

@@ -117,9 +117,8 @@ class ThrustHostSystem {
   }
   template <class Kernel>
   void rows(Index n, const Kernel& kernel) {
-    launch([&](const auto& policy) {
-      thrust::for_each_n(policy, thrust::counting_iterator<Index>(0), n, [&](Index i) { run_row(crew_, kernel, i); });
-    });
+    const Row row{crew_, &kernel, [](Crew& crew, const void* k, Index i) { run_row(crew, *static_cast<const Kernel*>(k), i); }};
+    launch([&](const auto& policy) { thrust::for_each_n(policy, thrust::counting_iterator<Index>(0), n, row); });
   }
   void copy_in(std::byte* to, const std::byte* from, Index bytes) {
     forbid_in_recording("upload");
@@ -156,6 +155,13 @@ class ThrustHostSystem {
   long records() const { return records_; }
 
  private:
+  /// One type for all kernels, so that Thrust is compiled once for them.
+  struct Row {
+    Crew& crew;
+    const void* kernel;
+    void (*run)(Crew&, const void* kernel, Index);
+    void operator()(Index i) const { run(crew, kernel, i); }
+  };
   void forbid_in_recording(const char* what) {
     if (recording_) fail(Errc::failed, "test device: {} while a step is recorded", what);
   }
