@@ -29,4 +29,10 @@ struct Plan {
   std::vector<std::pair<std::string, std::string>> settings = {};  ///< of the run, in the order they were told
 };
 
+/// f(name, value) for whoever tells settings: into a plan.
+struct ToldPlan {
+  Plan& plan;
+  void operator()(const std::string& name, const std::string& value) const { plan.settings.emplace_back(name, value); }
+};
+
 }  // namespace espalier::inline v0

@@ -96,9 +96,7 @@ class Pruner {
   Plan plan() {
     follow();
     Plan plan;
-    const auto told = [&](const std::string& name, const std::string& value) {
-      plan.settings.emplace_back(name, value);
-    };
+    const ToldPlan told{plan};
     importance_.settings(told), mask_.settings(told), schedule_.settings(told);
     tell(options_, told);
     told("step", format("{}", clock_.step));

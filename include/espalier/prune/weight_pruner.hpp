@@ -74,7 +74,7 @@ class WeightPruner {
   /// How many weights of which projection are zero, and why.
   Plan plan() {
     Plan plan;
-    const auto told = [&](const std::string& name, const std::string& value) { plan.settings.emplace_back(name, value); };
+    const ToldPlan told{plan};
     importance_.settings(told), schedule_.settings(told);
     told("granularity", "weights"), told("pattern", pattern_.name()), told("within", name_of(pattern_.within));
     told("every", format("{}", options_.every));
