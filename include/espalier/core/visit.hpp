@@ -54,7 +54,7 @@ class AnyOf {
  public:
   template <class F>
   explicit AnyOf(F& f)
-      : f_(&f), calls_{[](const void* g, const std::string& path, Nodes& node) {
+      : f_(&f), calls_{+[](const void* g, const std::string& path, Nodes& node) {
           (*static_cast<F*>(const_cast<void*>(g)))(path, node);
         }...} {}
 
@@ -122,9 +122,13 @@ void for_each_projection(M& m, F&& f) {
 /// f(path, map) for every linear map that is trained as a whole: the heads of tasks.
 template <class M, class F>
 void for_each_trained(M& m, F&& f) {
-  walk(m, [&](const std::string& path, auto& node) {
-    if constexpr (requires { node.weight.grad; node.bias.grad; }) f(path, node);
-  });
+  if constexpr (requires { typename M::Trained; }) {
+    walk(m, detail::AnyOf<std::conditional_t<std::is_const_v<M>, const typename M::Trained, typename M::Trained>>(f));
+  } else {
+    walk(m, [&](const std::string& path, auto& node) {
+      if constexpr (requires { node.weight.grad; node.bias.grad; }) f(path, node);
+    });
+  }
 }
 /// f(path, tensor) for everything that is frozen: what a checkpoint of the base model holds.
 template <class M, class F>

@@ -7,6 +7,7 @@
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/model/source.hpp>
 #include <espalier/nn/linear.hpp>
+#include <espalier/nn/trained_linear.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +31,7 @@ class EncoderModel {
   using W = typename Device::Weight;
   using A = typename Device::Accumulate;
   using Projection = Linear<Device, Adapter>;
+  using Trained = TrainedLinear<Device>;
   using AdapterOptions = typename Projection::Options;
   using Stem = typename Family::template Stem<Device, Adapter>;
   using Head = typename Family::template Head<Device, Adapter>;
