@@ -168,9 +168,9 @@ END
 
 prepare() {
   use_deps
-  if [ -z "${JOBS:-}" ]; then # a processor each, and a gigabyte and a half
+  if [ -z "${JOBS:-}" ]; then # a processor each, and about two gigabytes
     JOBS=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-    room=$(awk '/^MemAvailable/ { print int($2 / 1600000) }' /proc/meminfo 2>/dev/null || echo "$JOBS")
+    room=$(awk '/^MemAvailable/ { print int($2 / 1800000) }' /proc/meminfo 2>/dev/null || echo "$JOBS")
     if [ "${room:-$JOBS}" -lt "$JOBS" ]; then JOBS=$room; fi
     if [ "$JOBS" -lt 1 ]; then JOBS=1; fi
   fi
