@@ -6,7 +6,6 @@
 #include <espalier/nn/weight_rows.hpp>
 #include <espalier/prune/select_lowest.hpp>
 #include <espalier/prune/weight_pattern.hpp>
-#include <functional>
 #include <span>
 
 namespace espalier::inline v0 {
@@ -31,18 +30,17 @@ template <Backend Device>
 class WeightSelection {
  public:
   using A = typename Device::Accumulate;
-  using Write = std::function<void(Index first, View<A, 2> panel)>;
-  using Scores = std::function<Write(Pass<Device>&, std::size_t n)>;
 
   WeightSelection(Pass<Device>& pass, const WeightPattern& pattern) : pass_(pass), pattern_(pattern) {}
 
   /// Of several weights: within the model they compete with each other, otherwise each is for itself.
-  void choose(std::span<const WeightChoice> all, double share, const Scores& scores) {
+  template <class Scores>
+  void choose(std::span<const WeightChoice> all, double share, Scores&& scores) {
     const bool together = pattern_.within == Within::model && pattern_.kind != WeightPattern::Kind::n_of_m;
     for (std::size_t first = 0; first < all.size(); first = together ? all.size() : first + 1) {
       const auto some = together ? all : all.subspan(first, 1);
       auto scratch = pass_.scratch();
-      const Run run{scratch, pattern_, some, first, share, scores};
+      const Run<Scores> run{scratch, pattern_, some, first, share, scores};
       if (pattern_.kind == WeightPattern::Kind::n_of_m) run.of_groups();
       else if (pattern_.kind == WeightPattern::Kind::blocks) run.of_blocks();
       else if (pattern_.within == Within::row) run.of_rows();
@@ -51,13 +49,14 @@ class WeightSelection {
   }
 
  private:
+  template <class Scores>
   struct Run {
     Pass<Device>& pass;
     const WeightPattern& pattern;
     std::span<const WeightChoice> all;
     std::size_t number;  // of the first, for scores
     double share;
-    const Scores& scores;
+    Scores& scores;
 
     /// f(choice, first, panel of scores) for some rows at a time of every weight.
     template <class F>
@@ -66,7 +65,7 @@ class WeightSelection {
         const WeightChoice& choice = all[c];
         const Index step = panel_rows(choice.out, choice.in);
         auto scratch = pass.scratch();
-        const Write write = scores(scratch, number + c);
+        const auto write = scores(scratch, number + c);
         const auto panel = scratch.template matrix<A>(step, choice.in);
         for (Index i = 0; i < choice.out; i += step) {
           const auto some = panel.rows(0, std::min(step, choice.out - i));
