@@ -62,7 +62,7 @@ struct FitPlan {
   LatencyOptions latency;
   std::optional<LatencyFit> timed;  ///< for a target in seconds: the MACs that take so long
   std::string resume;        ///< folder whose newest good checkpoint is taken up; empty: start anew
-  std::string interrupt_to;  ///< folder for a checkpoint when somebody asks to stop; empty: none is written
+  std::string end_to;        ///< folder for a checkpoint when training ends or is asked to stop; empty: none is written
   Index shared_steps = 0;    ///< taken before the pruner came, see recall()
 };
 
@@ -84,7 +84,7 @@ struct FitResult {
   std::optional<PruneReport> pruned;
   std::optional<Plan> plan;
   PrunerOptions pruner;    ///< with the target that was in force
-  std::string checkpoint;  ///< where it was interrupted
+  std::string checkpoint;  ///< of the last step; empty: none could be written, or none was asked for
 };
 
 struct Written {

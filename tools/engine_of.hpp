@@ -260,12 +260,13 @@ class EngineOf final : public Engine {
     const std::string periodic = options.checkpoints;
     if (!p.resume.empty()) options.checkpoints = p.resume;
     Trainer trainer(model_, optimizer, pruner, batches, options);
+    FitResult result;
     Index from = 0;
     if (!p.resume.empty()) {
       const auto resumed = trainer.resume();
       if (!resumed) fail(Errc::bad_input, "{}: there is no checkpoint to go on from", p.resume);
       for (const std::string& note : resumed->notes) follower.note(note);
-      from = resumed->step;
+      from = resumed->step, result.checkpoint = resumed->path;
     }
     trainer.options.checkpoints = periodic;
     follower.started(trainer.steps(), from, schedule, pruner.report().prunable);
@@ -273,22 +274,33 @@ class EngineOf final : public Engine {
     struct Relay {
       Follower& follower;
       Run& trainer;
+      std::string& checkpoint;
       void on_step(const StepReport& r) {
+        checkpoint.clear();
         follower.on_step(r);
         if (follower.stop()) trainer.stop();
       }
       void on_evaluation(const EvaluationReport& r) { follower.on_evaluation(r); }
       void on_prune(const PruneReportLine&) {}
       void on_compaction(const CompactionReport& r) { follower.on_compaction(r); }
-      void on_checkpoint(const CheckpointReport& r) { follower.on_checkpoint(r); }
-    } relay{follower, trainer};
-    FitResult result;
+      void on_checkpoint(const CheckpointReport& r) { checkpoint = r.path, follower.on_checkpoint(r); }
+    } relay{follower, trainer, result.checkpoint};
     result.summary = trainer.run(relay);
-    if (result.summary.stopped && !p.interrupt_to.empty()) {
-      trainer.options.checkpoints = p.interrupt_to;
-      result.checkpoint = trainer.save();
+    if (result.checkpoint.empty() && !p.end_to.empty()) {
+      trainer.options.checkpoints = p.end_to;
+      result.checkpoint = last_checkpoint(trainer, follower, result.summary.stopped);
     }
     return result;
+  }
+  /// A run that has ended has its result still to write, which may go where its checkpoint, three times an adapter, does not.
+  static std::string last_checkpoint(auto& trainer, Follower& follower, bool stopped) {
+    try {
+      return trainer.save();
+    } catch (const Error& error) {
+      if (stopped || error.code() != Errc::resources) throw;
+      follower.note(format("the last checkpoint could not be written, the result comes without it: {}", error.what()));
+    }
+    return "";
   }
 
   std::string directory_;

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "data.hpp"
-#include "interrupt.hpp"
 #include "numbers.hpp"
 #include "options_table.hpp"
 #include "requests.hpp"
@@ -113,7 +112,7 @@ bool FitRun::fit() {
   const std::string before = s.resume.empty() ? "" : io::read_file(directory_ / "run.json", std::uint64_t{1} << 28);
   directory_.write("run.json", record_.text("running"));
   log_ = std::make_unique<RunLog>(console_, directory_ / "metrics.jsonl", s.log_every, dense_.parameters, plan_.prune);
-  const Interruptible interruptible;
+  interruptible_.emplace();
   try {
     before_ = engine_->evaluate(*val_, evaluation_of(s));
     if (s.resume.empty()) log_->on_evaluation({0, before_});
@@ -122,27 +121,75 @@ bool FitRun::fit() {
   } catch (...) {
     log_->finish();
     // A resume that was refused leaves the record of the run that it did not go on with.
-    directory_.write("run.json", before.empty() || log_->begun() ? record_.text("failed") : before);
+    if (before.empty() || log_->begun()) failed();
+    directory_.write("run.json", before);
     throw;
   }
-  if (!result_.summary.stopped) {
-    if (result_.summary.skipped > 0)
-      console_.warn(format("{} steps were skipped because their gradients were not finite", result_.summary.skipped));
-    if (s.save_every == 0) directory_.remove_checkpoints();
-    return true;
+  if (result_.summary.stopped) {
+    interrupted_run();
+    return false;
   }
-  directory_.write("run.json", record_.text("interrupted"));
-  const std::string resume = "espalier " + words_of(request_.verb).name + " --resume " + s.out;
-  const bool can_go_on = request_.verb != Verb::demo;
-  console_.say(format("interrupted after step {}; checkpoint {}", result_.summary.step, result_.checkpoint));
-  console_.say(can_go_on ? "go on with: " + resume : "start again with: espalier demo -o " + s.out + " --overwrite");
+  if (result_.summary.skipped > 0)
+    console_.warn(format("{} steps were skipped because their gradients were not finite", result_.summary.skipped));
+  return true;
+}
+
+int FitRun::finish(const std::function<void()>& rest) {
+  try {
+    rest();
+    return 0;
+  } catch (const Interrupted&) {
+    return interrupted_run();
+  } catch (...) {
+    if (closed_) throw;
+    failed();
+  }
+}
+
+/// Ends a handler: the error that is being handled goes on, and says what is left of the training.
+void FitRun::failed() {
+  mark("failed");
+  if (result_.summary.step == 0) throw;  // it did not end
+  Trouble trouble = current_trouble();
+  trouble.hint += (trouble.hint.empty() ? "" : "; ") + way_on();
+  throw trouble;
+}
+
+void FitRun::stage(const std::string& what) const {
+  if (interrupted()) throw Interrupted{};
+  if (!what.empty()) console_.say(what);
+}
+
+std::string FitRun::way_on() const {
+  const std::string verb = "espalier " + words_of(request_.verb).name;
+  if (request_.verb == Verb::demo) return "a demo cannot be resumed; start again with: " + verb + " -o " + request_.settings.out + " --overwrite";
+  if (result_.checkpoint.empty()) return "no checkpoint could be written; start again with --overwrite";
+  return "the training is kept; go on with: " + verb + " --resume " + request_.settings.out;
+}
+
+int FitRun::interrupted_run() {
+  mark("interrupted");
+  console_.say(format("interrupted after step {}", result_.summary.step) +
+               (result_.checkpoint.empty() ? "" : "; checkpoint " + result_.checkpoint));
+  console_.say(way_on());
   if (console_.json()) {
     json::Value out = json::Value::object({{"status", "interrupted"}, {"step", result_.summary.step}});
-    out.set("checkpoint", result_.checkpoint);
-    if (can_go_on) out.set("resume", resume);
+    if (!result_.checkpoint.empty()) {
+      out.set("checkpoint", result_.checkpoint);
+      out.set("resume", "espalier " + words_of(request_.verb).name + " --resume " + request_.settings.out);
+    }
     console_.result(out.dump(2) + "\n");
   }
-  return false;
+  return kInterrupted;
+}
+
+/// How it ended, as far as that can be written: what went wrong is not to be hidden by what goes wrong here.
+void FitRun::mark(const std::string& status) {
+  try {
+    directory_.write("run.json", record_.text(status));
+  } catch (const Error& error) {
+    console_.warn(format("run.json cannot say that the run has {}: {}", status == "failed" ? "failed" : "been interrupted", error.what()));
+  }
 }
 
 Report FitRun::report(const std::string& title) const {
@@ -158,9 +205,12 @@ Report FitRun::report(const std::string& title) const {
 }
 
 void FitRun::close(const json::Value& result, const Report& report) {
-  record_.set("result", result);
+  stage("");
   directory_.write("report.html", report.html());
+  record_.set("result", result);
   directory_.write("run.json", record_.text("done"));
+  closed_ = true;
+  if (request_.settings.save_every == 0) directory_.remove_checkpoints();
 }
 
 }  // namespace espalier::tool

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -7,6 +8,7 @@
 #include "comparison.hpp"
 #include "console.hpp"
 #include "engine.hpp"
+#include "interrupt.hpp"
 #include "report.hpp"
 #include "run_directory.hpp"
 #include "run_log.hpp"
@@ -39,16 +41,27 @@ class FitRun {
   json::Value forecast() const;
   /// Evaluates, trains, prunes. False: interrupted; the checkpoint is written and the way to go on is said.
   bool fit();
+  /// What comes after the last step, up to close(): the exit code. Until then the checkpoint of the last step stays, so that
+  /// nothing that happens loses the training: run.json says how it ended, and the way to go on is said.
+  int finish(const std::function<void()>& rest);
+  /// Between two parts of that: says what comes next, or ends it if somebody has asked to.
+  void stage(const std::string& what) const;
   /// Title page, curves and settings of the report; comparison and picture are the verb's.
   Report report(const std::string& title) const;
   /// Which units are left, as the trained model knows them.
   void picture(const Facts& facts) { pictured_ = facts.pictured; }
   const std::vector<LayerUnits>& pictured() const { return pictured_; }
-  /// run.json and report.html.
+  /// run.json and report.html; a checkpoint that nobody asked for has done its work.
   void close(const json::Value& result, const Report& report);
 
  private:
+  struct Interrupted {};
+
   void foresee();
+  int interrupted_run();
+  [[noreturn]] void failed();
+  std::string way_on() const;
+  void mark(const std::string& status);
 
   const Request& request_;
   const Console& console_;
@@ -66,6 +79,8 @@ class FitRun {
   Evaluation before_;
   FitResult result_;
   std::vector<LayerUnits> pictured_;
+  std::optional<Interruptible> interruptible_;  ///< from the first step on
+  bool closed_ = false;
 };
 
 /// The settings as a table of two columns of pairs.

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <cstdio>
-#include <exception>
-#include <new>
 #include <string>
 
 #include "command_line.hpp"
@@ -64,22 +62,11 @@ int guarded(int argc, char** argv) {
       return std::fflush(stdout) == 0 ? 0 : 1;
     }
     return run(std::get<Request>(understood));
-  } catch (const Trouble& trouble) {
+  } catch (...) {
+    const Trouble trouble = current_trouble();
     report(trouble);
     return exit_code(trouble.code);
-  } catch (const Error& error) {
-    report({error.code(), error.what()});
-    return exit_code(error.code());
-  } catch (const std::bad_alloc&) {
-    report({Errc::resources, "out of memory", "",
-            "a smaller --batch or --seq-len, --weights bf16 or --recompute need less"});
-    return exit_code(Errc::resources);
-  } catch (const std::exception& error) {
-    report({Errc::failed, error.what()});
-  } catch (...) {
-    report({Errc::failed, "something unknown went wrong"});
   }
-  return exit_code(Errc::failed);
 }
 
 }  // namespace

@@ -137,7 +137,7 @@ std::vector<Option> make_options() {
       {"eval-every", &S::eval_every, kFit, run, "N",
        "steps between evaluations on held-out data; 0: only at the ends", {}, {"--eval_every", "--eval_steps"}},
       {"save-every", &S::save_every, Verb::train | Verb::prune, run, "N",
-       "steps between checkpoints; 0: only when interrupted", {}, {"--save_every", "--save_steps"}},
+       "steps between checkpoints, which stay; 0: one where training ends, until the result is complete", {}, {"--save_every", "--save_steps"}},
       {"keep", &S::keep, Verb::train | Verb::prune, run, "N", "checkpoints that are kept", {},
        {"--save_total_limit"}},
       {"log-every", &S::log_every, kFit, run, "N",

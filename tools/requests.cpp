@@ -120,7 +120,7 @@ FitPlan fit_plan(const Request& request, const std::string& out) {
   p.trainer.checkpoint_every = s.save_every;
   p.trainer.keep = s.keep;
   if (s.save_every > 0) p.trainer.checkpoints = out;
-  p.interrupt_to = out;
+  if (request.verb != Verb::demo) p.end_to = out;  // a demo is run again instead
   p.resume = s.resume;
   p.recompute = s.recompute;
   p.prune = request.verb == Verb::prune || request.verb == Verb::demo;

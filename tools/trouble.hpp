@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/core/error.hpp>
+#include <exception>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -19,6 +21,23 @@ auto within(const std::string& where, const std::string& hint, F&& f) {
     return f();
   } catch (const Error& e) {
     throw Trouble{e.code(), e.what(), where, hint};
+  }
+}
+
+/// The exception that is being handled, told to a person.
+inline Trouble current_trouble() {
+  try {
+    throw;
+  } catch (const Trouble& trouble) {
+    return trouble;
+  } catch (const Error& error) {
+    return {error.code(), error.what()};
+  } catch (const std::bad_alloc&) {
+    return {Errc::resources, "out of memory", "", "a smaller --batch or --seq-len, --weights bf16 or --recompute need less"};
+  } catch (const std::exception& error) {
+    return {Errc::failed, error.what()};
+  } catch (...) {
+    return {Errc::failed, "something unknown went wrong"};
   }
 }
 

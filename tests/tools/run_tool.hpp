@@ -3,6 +3,7 @@
 // Runs the built tool as a person would: arguments in, two streams and an exit code out.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,6 +68,8 @@ struct How {
   std::string stdout_to = {};        ///< instead of a file that is read back
   std::string interrupt_after = {};  ///< SIGINT as soon as stderr holds this
   int signal = SIGINT;
+  rlim_t file_bytes = RLIM_INFINITY;    ///< a disk on which no file can be larger
+  rlim_t memory_bytes = RLIM_INFINITY;  ///< a machine with so much of it
 };
 
 /// A started tool: its process number and where its streams go.
@@ -78,6 +81,8 @@ inline Result run(std::vector<std::string> arguments, const How& how = {}) {
     const int o = ::open(out.c_str(), O_WRONLY | O_CREAT, 0600), e = ::open(err.c_str(), O_WRONLY | O_CREAT, 0600),
               i = ::open("/dev/null", O_RDONLY);
     ::dup2(i, 0), ::dup2(o, 1), ::dup2(e, 2);
+    const rlimit file{how.file_bytes, how.file_bytes}, memory{how.memory_bytes, how.memory_bytes};
+    ::setrlimit(RLIMIT_FSIZE, &file), ::setrlimit(RLIMIT_AS, &memory);
     ::setenv("OMP_NUM_THREADS", "1", 1);
     for (const auto& [name, value] : how.environment) ::setenv(name.c_str(), value.c_str(), 1);
     std::vector<char*> argv;

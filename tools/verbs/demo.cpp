@@ -66,21 +66,9 @@ bool standard(const Request& request) {
   });
 }
 
-}  // namespace
-
-int demo(const Request& asked, const Console& console) {
-  Request request = asked;
-  Settings& s = request.settings;
-  s.model = demo_directory(s.model);
-  s.data = io::join(s.model, "text/second.txt"), s.val = io::join(s.model, "text/second-val.txt");
-  FitRun run(request, console);
-  if (s.dry_run) {
-    console.result(console.json() ? run.forecast().dump(2) + "\n" : "nothing was written: --dry-run\n");
-    return 0;
-  }
-  if (!run.fit()) return kInterrupted;
-
-  console.say("merging, removing what was masked, writing and loading again");
+void write_and_judge(FitRun& run, const Request& request, bool judged, const Console& console) {
+  const Settings& s = request.settings;
+  run.stage("merging, removing what was masked, writing and loading again");
   const FitResult& fitted = run.result();
   std::unique_ptr<Engine> trained = run.release();
   const Dtype dtype = dtype_called_by(s.dtype).value_or(stored_dtype(s.model));
@@ -103,11 +91,12 @@ int demo(const Request& asked, const Console& console) {
   const auto filled = compare(expected, open_engine(run.placement(), padded, no_adapters())->logits(tokens, shape));
   trained.reset();
 
+  run.stage("measuring what was written");
   PrunedResult result = measure_pruned(run, request, {{"pruned", s.out}, {"padded", padded}}, written);
   const double dense = result.models[0].evaluation.perplexity, pruned = result.models[1].evaluation.perplexity;
   // Where activations are bf16, sums that are grouped anew round anew at every layer.
   const bool coarse = run.placement().cuda && run.placement().weights == Storage::bf16;
-  const bool judged = standard(asked), within_bound = pruned <= kBound * dense,
+  const bool within_bound = pruned <= kBound * dense,
              same = reloaded.different == 0 && filled.most <= (coarse ? 0.25 : 1e-4);
   const std::string reload_line =
       format("reload: {} of {} logits differ from the rounded model in memory; padded: largest difference {}",
@@ -141,7 +130,22 @@ int demo(const Request& asked, const Console& console) {
   if (judged && !within_bound)
     throw Trouble{Errc::failed, "the perplexity left its bound", s.out,
                   "please report this with the output of espalier doctor"};
-  return 0;
+}
+
+}  // namespace
+
+int demo(const Request& asked, const Console& console) {
+  Request request = asked;
+  Settings& s = request.settings;
+  s.model = demo_directory(s.model);
+  s.data = io::join(s.model, "text/second.txt"), s.val = io::join(s.model, "text/second-val.txt");
+  FitRun run(request, console);
+  if (s.dry_run) {
+    console.result(console.json() ? run.forecast().dump(2) + "\n" : "nothing was written: --dry-run\n");
+    return 0;
+  }
+  if (!run.fit()) return kInterrupted;
+  return run.finish([&] { write_and_judge(run, request, standard(asked), console); });
 }
 
 }  // namespace espalier::tool

@@ -6,6 +6,38 @@
 #include "verbs.hpp"
 
 namespace espalier::tool {
+namespace {
+
+void write_pruned(FitRun& run, const Request& request, const Console& console) {
+  const Settings& s = request.settings;
+  run.stage("merging, removing what was masked and writing");
+  const FitResult& fitted = run.result();
+  std::unique_ptr<Engine> trained = run.release();
+  const std::string loader = trained->auto_class();
+  trained->merge();
+  trained->compact();
+  run.picture(trained->facts());
+  Written written;
+  run.stage("");
+  run.directory().place([&](const std::string& to) {
+    written = trained->save(to, s.layout, dtype_called_by(s.dtype), false, fitted.plan ? &*fitted.plan : nullptr);
+  });
+  trained.reset();
+  run.stage("measuring what was written");
+  const PrunedResult result = measure_pruned(run, request, {{"pruned", s.out}}, written);
+  run.close(result.json, result.report);
+
+  if (const std::string line = run.log().stretches_line(); !line.empty()) console.say(line);
+  console.result(console.json() ? result.json.dump(2) + "\n" : result.table.text() + "\n" + result.target.text());
+  for (const std::string& warning : result.warnings) console.warn(warning);
+  for (const std::string& note : result.report.notes) console.say(console.faint(note));
+  for (const std::string& note : written.notes) console.say("note: " + note);
+  console.say("wrote " + s.out + "  (layout: " + written.layout + "; loads with " + loader + ".from_pretrained)");
+  console.say("report: " + s.out + "/report.html");
+  console.say("next: espalier eval " + s.out + " -d " + (s.val.empty() ? s.data : s.val));
+}
+
+}  // namespace
 
 int prune(const Request& request, const Console& console) {
   need_model(request);
@@ -17,31 +49,7 @@ int prune(const Request& request, const Console& console) {
     return 0;
   }
   if (!run.fit()) return kInterrupted;
-
-  const FitResult& fitted = run.result();
-  std::unique_ptr<Engine> trained = run.release();
-  const std::string loader = trained->auto_class();
-  trained->merge();
-  trained->compact();
-  run.picture(trained->facts());
-  Written written;
-  run.directory().place([&](const std::string& to) {
-    written = trained->save(to, s.layout, dtype_called_by(s.dtype), false, fitted.plan ? &*fitted.plan : nullptr);
-  });
-  trained.reset();
-  const PrunedResult result =
-      measure_pruned(run, request, {{"pruned", s.out}}, written);  // what is measured is what was written
-  run.close(result.json, result.report);
-
-  if (const std::string line = run.log().stretches_line(); !line.empty()) console.say(line);
-  console.result(console.json() ? result.json.dump(2) + "\n" : result.table.text() + "\n" + result.target.text());
-  for (const std::string& warning : result.warnings) console.warn(warning);
-  for (const std::string& note : result.report.notes) console.say(console.faint(note));
-  for (const std::string& note : written.notes) console.say("note: " + note);
-  console.say("wrote " + s.out + "  (layout: " + written.layout + "; loads with " + loader + ".from_pretrained)");
-  console.say("report: " + s.out + "/report.html");
-  console.say("next: espalier eval " + s.out + " -d " + (s.val.empty() ? s.data : s.val));
-  return 0;
+  return run.finish([&] { write_pruned(run, request, console); });
 }
 
 }  // namespace espalier::tool

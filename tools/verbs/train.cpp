@@ -6,17 +6,12 @@
 #include "verbs.hpp"
 
 namespace espalier::tool {
+namespace {
 
-int train(const Request& request, const Console& console) {
-  need_model(request);
+void write_tuned(FitRun& run, const Request& request, const Console& console) {
   const Settings& s = request.settings;
-  FitRun run(request, console);
-  if (s.dry_run) {
-    console.result(console.json() ? run.forecast().dump(2) + "\n" : "nothing was written: --dry-run\n");
-    return 0;
-  }
-  if (!run.fit()) return kInterrupted;
   Measured before{"before", run.dense(), 0, run.before(), 0}, after{"after", run.dense(), 0, {}, 0};
+  run.stage("writing what was learnt");
   std::unique_ptr<Engine> trained = run.release();
   Written written;
   if (s.in_full()) {  // what is measured is what was written
@@ -29,6 +24,7 @@ int train(const Request& request, const Console& console) {
   } else {
     run.directory().place([&](const std::string& to) { trained->save_adapter(to, false); });
   }
+  run.stage("measuring what was written");
   after.evaluation = trained->evaluate(run.val(), evaluation_of(s));
 
   const Table table = comparison({before, after});
@@ -56,11 +52,24 @@ int train(const Request& request, const Console& console) {
   if (s.in_full()) {
     console.say("wrote " + s.out + "  (a whole model: loads with " + trained->auto_class() + ".from_pretrained; " + s.out + "/report.html)");
     console.say("next: espalier eval " + s.out + " -d " + (s.val.empty() ? s.data : s.val));
-    return 0;
+    return;
   }
   console.say("wrote " + s.out + "  (an adapter: loads with PeftModel.from_pretrained; " + s.out + "/report.html)");
   console.say("next: espalier merge " + s.model + " -a " + s.out + (s.task == "auto" ? "" : " --task " + s.task) + " -o merged");
-  return 0;
+}
+
+}  // namespace
+
+int train(const Request& request, const Console& console) {
+  need_model(request);
+  const Settings& s = request.settings;
+  FitRun run(request, console);
+  if (s.dry_run) {
+    console.result(console.json() ? run.forecast().dump(2) + "\n" : "nothing was written: --dry-run\n");
+    return 0;
+  }
+  if (!run.fit()) return kInterrupted;
+  return run.finish([&] { write_tuned(run, request, console); });
 }
 
 }  // namespace espalier::tool
