@@ -50,7 +50,7 @@ TEST_CASE("what train is told reaches the optimizer, the batches, the checkpoint
   CHECK(r.adapter.at("use_rslora") == true);
   CHECK(r.adapter.at("lora_alpha") == 6);
   for (const char* step : {"4", "8", "12"}) CHECK(fs::exists(scratch / ("a/checkpoint-" + std::string(step))));  // by default two stay
-  for (const auto& [name, value] : Json{{"epochs", 0.36}, {"accumulate", 3}, {"lr-warmup", 5.0}, {"weight-decay", 0.25}, {"init", "gaussian"}, {"rslora", true}}.items()) {
+  for (const Json expected = Json{{"epochs", 0.36}, {"accumulate", 3}, {"lr-warmup", 5.0}, {"weight-decay", 0.25}, {"init", "gaussian"}, {"rslora", true}}; const auto& [name, value] : expected.items()) {
     CAPTURE(name);
     CHECK(r.record.at(name) == value);
   }
@@ -76,12 +76,12 @@ TEST_CASE("what prune is told reaches the score, the schedule and the pruner") {
               "--sparsity", "0.2"}, "8");
   const Json& settings = r.plan.at("settings");
   CAPTURE(settings.dump());
-  for (const auto& [name, value] : Json{{"schedule", "linear"}, {"begin", "2"}, {"end", "6"}, {"sparsity", "0.2"}, {"importance", "taylor"}, {"power", "abs"}, {"eta", "0.5"},
-                                        {"scaled", "true"}, {"decay", "0.7"}, {"min_heads", "3"}, {"exclude", "0"}}.items()) {
+  for (const Json expected = Json{{"schedule", "linear"}, {"begin", "2"}, {"end", "6"}, {"sparsity", "0.2"}, {"importance", "taylor"}, {"power", "abs"}, {"eta", "0.5"},
+                                        {"scaled", "true"}, {"decay", "0.7"}, {"min_heads", "3"}, {"exclude", "0"}}; const auto& [name, value] : expected.items()) {
     CAPTURE(name);
     CHECK(settings.at(name) == value);
   }
-  for (const auto& [name, value] : Json{{"schedule", "linear"}, {"power", "abs"}, {"eta", 0.5}, {"scaled", true}, {"min-heads", 3}}.items()) CHECK(r.record.at(name) == value);
+  for (const Json expected = Json{{"schedule", "linear"}, {"power", "abs"}, {"eta", 0.5}, {"scaled", true}, {"min-heads", 3}}; const auto& [name, value] : expected.items()) CHECK(r.record.at(name) == value);
   const Run official(scratch, "official", base + std::vector<std::string>{"--official"}, "8");
   CAPTURE(official.plan.at("settings").dump());
   CHECK(official.plan.at("settings").at("clipped") == "true");
