@@ -39,7 +39,8 @@ std::vector<double> round_ticks(double low, double high, int count) {
     if (step >= rough * 0.999) break;
   }
   std::vector<double> ticks;
-  for (double k = std::floor(low / step + 1e-9); k * step <= high + step * 0.999; k += 1) ticks.push_back(k * step);
+  const double first = std::floor(low / step + 1e-9);
+  for (int k = 0; (first + k) * step <= high + step * 0.999; ++k) ticks.push_back((first + k) * step);
   return ticks;
 }
 

@@ -29,9 +29,10 @@ std::string cells(const KeptUnits& units) {
     const bool kept = flags[std::size_t(u)];
     // A removed cell is drawn inside its outline.
     const double inset = kept ? 0 : 0.75;
+    const Index column = u % columns, row = u / columns;
     out += "<rect class=\"" + std::string(kept ? "kept" : "gone") + "\" x=\"" +
-           fixed(double(u % columns * (kCell + kGap)) + inset, 2) + "\" y=\"" +
-           fixed(double(u / columns * (kCell + kGap)) + inset, 2) + "\" width=\"" +
+           fixed(double(column * (kCell + kGap)) + inset, 2) + "\" y=\"" +
+           fixed(double(row * (kCell + kGap)) + inset, 2) + "\" width=\"" +
            fixed(double(kCell) - 2 * inset, 2) + "\" height=\"" + fixed(double(kCell) - 2 * inset, 2) +
            "\" rx=\"4\"><title>head group " + std::to_string(u) + (kept ? ": kept" : ": removed") + "</title></rect>";
   }

@@ -66,9 +66,10 @@ class Spending {
   void fill(std::size_t c, const Positions& from) {
     if (c == 0) {
       Positions p = from;
-      for (double left = goal_ - spent_by(tracks_, p); left != 0; left = goal_ - spent_by(tracks_, p))
-        if (!shift(classes_[0], p, left > 0, 2 * std::abs(left))) break;
-        else if (settle(p, left)) break;
+      while (true) {
+        const double left = goal_ - spent_by(tracks_, p);
+        if (left == 0 || !shift(classes_[0], p, left > 0, 2 * std::abs(left)) || settle(p, left)) break;
+      }
       settle(p, goal_ - spent_by(tracks_, p));
       return;
     }

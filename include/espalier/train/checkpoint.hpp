@@ -195,13 +195,13 @@ void put_state(const TrainingState& state, Model& model, Pruner& pruner) {
   const Extents<Model> extents(model, left);
   std::size_t known = 0;
   // What a pruner has not allocated yet takes the stored size.
-  const auto shape_of = [&](const std::string& name, std::vector<Index> shape) {
+  const auto shape_of = [&](const std::string& name, const std::vector<Index>& shape) {
     const auto at = state.numbers.find(name);
     return shape == std::vector<Index>{0} && at != state.numbers.end() ? at->second.shape : shape;
   };
   detail::for_each_state(model, pruner, extents,
-                         [&]<class T>(const std::string& name, std::vector<Index> shape, T, auto, auto) {
-                           state.expect(name, dtype_of<T>, shape_of(name, std::move(shape)));
+                         [&]<class T>(const std::string& name, const std::vector<Index>& shape, T, auto, auto) {
+                           state.expect(name, dtype_of<T>, shape_of(name, shape));
                            ++known;
                          });
   if (known != state.numbers.size()) {
@@ -212,8 +212,8 @@ void put_state(const TrainingState& state, Model& model, Pruner& pruner) {
   compact(model);
   detail::follow(pruner);
   detail::for_each_state(model, pruner, {},
-                         [&]<class T>(const std::string& name, std::vector<Index> shape, T, auto, auto put) {
-                           put(state.expect(name, dtype_of<T>, shape_of(name, std::move(shape))).template as<T>());
+                         [&]<class T>(const std::string& name, const std::vector<Index>& shape, T, auto, auto put) {
+                           put(state.expect(name, dtype_of<T>, shape_of(name, shape)).template as<T>());
                          });
 }
 

@@ -27,7 +27,9 @@ class Vocabulary {
     tokens_.resize(std::size_t(last + 1));
     present_.resize(tokens_.size());
     order_.reserve(entries.size());
-    for (auto& [token, id] : entries) {
+    for (auto& entry : entries) {
+      std::string& token = entry.first;
+      const int id = entry.second;
       if (present_[std::size_t(id)]) {
         fail(Errc::bad_input, "vocab: {} and {} have the same id {}", printable(tokens_[std::size_t(id)]), printable(token), id);
       }
