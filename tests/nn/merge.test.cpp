@@ -19,13 +19,16 @@ std::vector<double> logits(Model& model, const TokenBatch& batch) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("the merged weight is the oracle's", Device, Oracle<double>, Cpu<double>) {
+TEST_CASE_TEMPLATE("the merged weight is the oracle's, and so are the outputs, merged or not", Device, Oracle<double>, Cpu<double>) {
   Device device;
   const ParallelCase c;
   auto model = c.model(device, Axis::rows, 1);
+  const auto z = numbers(oracle_numbers()["parallel"]["z"]);
+  CHECK(relative_error(model.outputs(c.x), z) <= 1e-12);
   merge(model);
   const auto w = model.projection.weight.view();
   CHECK(relative_error(as_doubles(w), numbers(oracle_numbers()["parallel"]["W_merged"])) <= 1e-12);
+  CHECK(relative_error(model.outputs(c.x), z) <= 1e-12);
   unmerge(model);
   CHECK(relative_error(as_doubles(w), c.w) <= 1e-12);
 }

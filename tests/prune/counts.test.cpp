@@ -58,7 +58,11 @@ TEST_CASE("dense models have as many parameters as is published, and none is all
   CHECK(Model<Frozen>(device, kLlama7B).config.layers == 32);
   Model<Frozen> big(device, kLlama7B), three(device, kLlama3_8B), tiny(device, kTinyLlama);
   CHECK(count_parameters(big) == 6'738'415'616);
-  CHECK(count_parameters(big) == test::oracle_numbers()["accounting"]["llama7b"]["params_total"].get<Index>());
+  const auto& published = test::oracle_numbers()["accounting"]["llama7b"];
+  CHECK(count_parameters(big) == published["params_total"].get<Index>());
+  Index linear = 0;
+  for_each_projection(big.blocks()[0], [&](const std::string&, auto& p) { linear += p.out() * p.in(); });
+  CHECK(linear == published["params_per_block_linear"].get<Index>());
   CHECK(count_parameters(three) == 8'030'261'248);
   CHECK(count_parameters(tiny) == 1'100'048'384);
   CHECK(test::allocated_bytes - before < 64 << 20);
@@ -70,7 +74,7 @@ TEST_CASE("the official preset at 50 % takes 15 of 32 heads and 5503 of 11008 ch
   Model<LowRankAdapter> model(device, kLlama7B, {.rank = 8});
   {
     Pruner pruner(model, TaylorImportance{}, EMAMask{}, CubicSchedule::over(390, 0.5), PrunerOptions{.official = true});
-    Index last_change = 0;
+    Index last_change = 0, excluded_blocks = 0;
     for (Index t = 1, removed = 0; t <= 390; ++t) {
       pruner.step();
       if (pruner.report().removed != removed) last_change = t, removed = pruner.report().removed;
@@ -80,11 +84,15 @@ TEST_CASE("the official preset at 50 % takes 15 of 32 heads and 5503 of 11008 ch
     for (const PlanGroup& g : pruner.plan().groups) {
       const bool excluded = g.layer < 3 || g.layer == 31;
       CHECK(Index(g.kept.size()) == (excluded ? g.full : g.kind == "heads" ? 17 : 5505));
+      excluded_blocks += g.kind == "heads" && Index(g.kept.size()) == g.full;
     }
+    CHECK(excluded_blocks ==
+          test::oracle_numbers()["accounting"]["llama7b"]["blocks_not_pruned_by_official_freeze"].get<Index>());
   }
   compact(model);
   CHECK(count_parameters(model) == 6'738'415'616 - 2'774'188'032);
-  CHECK(double(2'774'188'032) / 6'738'415'616 == doctest::Approx(0.412).epsilon(1e-3));
+  CHECK(double(2'774'188'032) / 6'738'415'616 ==
+        test::oracle_numbers()["accounting"]["llama7b"]["same_with_15_of_32_heads"].get<double>());
   CHECK(test::allocated_bytes - before < long(512) << 20);  // bits and scores of units, never a weight
 }
 
@@ -105,6 +113,8 @@ TEST_CASE("exactly half of heads and channels of the same 28 layers") {
   PruneReport report;
   const Index left = left_after(kLlama7B, 0.5, {.exclude = {0, 1, 2, -1}}, &report);
   CHECK(left == 6'738'415'616 - 2'833'252'352);
+  CHECK(double(6'738'415'616 - left) / 6'738'415'616 ==
+        test::oracle_numbers()["accounting"]["llama7b"]["fraction_of_all_parameters_removed_at_nominal_0.5"].get<double>());
   CHECK(report.reached == 0.5);
   CHECK(report.asked == 0.5);
   CHECK(report.before == 6'738'415'616);
@@ -122,8 +132,14 @@ TEST_CASE(
   const LlamaConfig gpt3{.vocab = 50257, .hidden = 12288, .layers = 96, .heads = 96, .groups = 96, .head_dim = 128,
                          .feed_forward = 49152};
   Model<LowRankAdapter> model(device, gpt3, {.rank = 4, .targets = {"q_proj", "v_proj"}});
+  const auto& published = test::oracle_numbers()["accounting"]["lora_gpt3"];
   CHECK(count_trainable(model) == 18'874'368);
-  CHECK(count_trainable(model) == test::oracle_numbers()["accounting"]["lora_gpt3"]["trainable_r4_q_v"].get<Index>());
+  CHECK(count_trainable(model) == published["trainable_r4_q_v"].get<Index>());
+  const double all = 175255.8e6;  // table 4 of LoRA's paper
+  CHECK(all / double(count_trainable(model)) == published["reduction_factor"].get<double>());
+  Model<LowRankAdapter> least(device, gpt3, {.rank = 1, .targets = {"q_proj", "v_proj"}});
+  CHECK(count_trainable(least) == published["trainable_r1_q_v"].get<Index>());
+  CHECK(all / double(count_trainable(least)) == published["reduction_factor_r1"].get<double>());
 }
 
 TEST_CASE("a target in parameters is met within the smallest step, whatever the constraints") {

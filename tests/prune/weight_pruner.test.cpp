@@ -6,6 +6,7 @@
 #include <espalier/prune/importance/magnitude.hpp>
 #include <espalier/prune/importance/random.hpp>
 #include <espalier/prune/importance/taylor.hpp>
+#include <espalier/prune/mask.hpp>
 #include <espalier/prune/weight_pruner.hpp>
 #include <limits>
 #include <map>
@@ -87,6 +88,69 @@ TEST_CASE_TEMPLATE("scores of single weights are the oracle's", Device, Oracle<d
   behind.loss(s.x, s.y);
   CHECK(relative_error(element_scores(behind, TaylorImportance{}, 0),
                        numbers(oracle_numbers()["sequential"]["importance"]["seq_sq"])) <= 1e-12);
+}
+
+namespace {
+
+/// gB A + B gA − η gB gA in full, with its signs, of the factors that scores take.
+template <class Device, class A>
+std::vector<double> guided_gradient(Pass<Device>& pass, const LowRankTerm<A>& value, const LowRankTerm<A>& gradient, double eta) {
+  const auto shifted = pass.template matrix<A>(value.u.rows(), value.u.cols());
+  pass.device.for_each(shifted.size(), kernel::Shifted<A>{value.u.data, gradient.u.data, A(eta), nullptr, shifted.data});
+  const auto g = pass.template matrix<A>(value.b.rows(), value.u.cols());
+  espalier::detail::GuidedGradient<A>{gradient.b, value.b, shifted, gradient.u}(pass.device, 0, g);
+  return as_doubles(g);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("the guided gradient is the oracle's, in sign too", Device, Oracle<double>, Cpu<double>) {
+  Device device;
+  const auto& want = oracle_numbers()["parallel"];
+  const ParallelCase c;
+  auto model = c.model(device, Axis::rows, 1);
+  model.loss(c.x, c.y);
+  {
+    const auto& p = model.projection;
+    Pass<Device> pass(model.run.workspace, {});
+    const auto w = p.weight.view();
+    for (const auto& [eta, name] : {std::pair{1.0, "guided_gradient_eta1"}, std::pair{0.1, "guided_gradient_eta0.1"},
+                                    std::pair{0.0, "guided_gradient_eta0"}})
+      CHECK(relative_error(guided_gradient(pass, p.adapter.term(pass, w), p.adapter.gradient(pass, w), eta),
+                           numbers(want[name])) <= 1e-12);
+  }
+
+  const auto& expected = oracle_numbers()["sequential"];
+  const SequentialCase s;
+  auto behind = s.model(device, Axis::rows, 1);
+  behind.loss(s.x, s.y);
+  const auto& p = behind.projection;
+  Pass<Device> pass(behind.run.workspace, {});
+  const auto w = p.weight.view();
+  CHECK(relative_error(guided_gradient(pass, p.adapter.term(pass, w), p.adapter.gradient(pass, w), 1),
+                       numbers(expected["guided_gradient_eta1"])) <= 1e-12);
+  const LowRankTerm<double> ba{p.adapter.b.value, p.adapter.a.value, 1}, d{p.adapter.b.grad, p.adapter.a.grad, 1};
+  CHECK(relative_error(guided_gradient(pass, ba, d, 1), numbers(expected["dhat_BA_eta1"])) <= 1e-12);
+}
+
+TEST_CASE_TEMPLATE("three steps of the oracle: the running score of single elements", Device, Oracle<double>, Cpu<double>) {
+  const auto& json = oracle_numbers()["ema"];
+  const ParallelCase c;
+  Device device;
+  auto model = c.model(device, Axis::rows, 1);
+  std::vector<double> running(std::size_t(c.out * c.in), 0.0);
+  int bad[2] = {};
+  for (const auto& step : json["steps"]) {
+    model.loss(numbers(step["x"]), numbers(step["y"]));
+    const auto fresh = element_scores(model, TaylorImportance{.power = Power::abs}, 0);
+    EMAMask{.decay = json["lambda"].template get<double>()}.smooth(
+        device, View<const double, 1>(vector(fresh.data(), Index(fresh.size()))),
+        vector(running.data(), Index(running.size())), bad);
+    for (Index i = 0; i < model.run.arena.size(); ++i)
+      model.run.arena.value()[i] -= json["sgd_lr"].template get<double>() * model.run.arena.grad()[i];
+    model.zero_gradients();
+  }
+  CHECK(relative_error(running, numbers(json["element_bar_after_3"])) <= 1e-12);
 }
 
 namespace {

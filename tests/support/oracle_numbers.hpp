@@ -93,6 +93,16 @@ class Single {
     projection.backward(pass, dz, act, dx);
     return sum;
   }
+  /// z of x, outside training.
+  std::vector<double> outputs(const std::vector<double>& x) {
+    const Index in = projection.in(), n = Index(x.size()) / in;
+    Pass<Device> pass(run.workspace, {1, n});
+    auto input = pass.matrix(n, in);
+    fill(input.data, x);
+    typename Projection::Activations act;
+    const auto z = projection.forward(pass, input, act);
+    return std::vector<double>(z.data, z.data + z.size());
+  }
   void zero_gradients() {
     for (Index i = 0; i < run.arena.size(); ++i) run.arena.grad()[i] = 0;
   }
