@@ -6,6 +6,7 @@
 #include <espalier/backend/meta.hpp>
 #include <espalier/model/llama.hpp>
 
+#include "allocations.hpp"
 #include "compiled_llama.hpp"
 #include "gradients.hpp"
 
@@ -203,7 +204,30 @@ TEST_CASE("the loss of a large vocabulary is the same in pieces") {
     sum += std::log(total) - row[targets[i]], ++count;
   }
   CHECK(loss == doctest::Approx(sum / count).epsilon(1e-12));
-  CHECK(m.run.workspace.peak() < 200 * 70000 * 8);
+  const Index panel = 59 * 70000 * 8;
+  CHECK(logit_rows(70000, 200) == 59);
+  CHECK(m.run.workspace.peak() < panel * 3 / 2);
+  CHECK(double(m.loss({tokens, targets, shape})) == doctest::Approx(loss).epsilon(1e-12));  // now with gradients
+  CHECK(m.run.workspace.peak() < panel * 3 / 2);
+  CHECK(bytes_on_a_new_thread([&] { (void)m.loss({tokens, targets, shape}); }) < panel / 2);
+}
+
+TEST_CASE("memory of a step grows no faster than the sequence: scores of all pairs of tokens are nowhere") {
+  Cpu<double> device;
+  auto m = make(device, kConfigs[1]);
+  const auto measure = [&](Index seq) {
+    std::vector<int> tokens(std::size_t(seq), 3);
+    const Batch batch{tokens, tokens, {1, seq}};
+    m.run.workspace.reset();
+    for (int i = 0; i < 2; ++i) (void)m.loss(batch);  // the workspace becomes one block
+    return std::pair{m.run.workspace.peak(), bytes_on_a_new_thread([&] { (void)m.loss(batch); })};
+  };
+  const auto some = measure(256), more = measure(1024);
+  CHECK(some.first > 0);
+  CHECK(more.first <= 4 * some.first);
+  CHECK(more.first < 4 * 1024 * 1024 * 8 / 2);  // half of the scores of one layer
+  CHECK(some.second > 0);
+  CHECK(more.second == some.second);  // of tiles and blocks, whatever there is to attend to
 }
 
 TEST_CASE("a batch whose targets are all ignored has loss zero and no gradient") {

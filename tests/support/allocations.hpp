@@ -4,6 +4,9 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <thread>
+
+#include "threads.hpp"
 
 namespace espalier::test {
 
@@ -17,6 +20,19 @@ inline std::atomic<long> allocations{0}, allocated_bytes{0};
 }
 
 [[gnu::noinline]] inline void counted_delete(void* p) { std::free(p); }
+
+/// How many bytes f() takes on a thread that has nothing yet and works alone: scratch memory, which threads keep, included.
+template <class F>
+long bytes_on_a_new_thread(const F& f) {
+  long bytes = 0;
+  std::thread([&] {
+    use_threads(1);
+    const long before = allocated_bytes;
+    f();
+    bytes = allocated_bytes - before;
+  }).join();
+  return bytes;
+}
 
 }  // namespace espalier::test
 

@@ -26,6 +26,14 @@ using Log = test::TrainingLog;
 
 namespace {
 
+/// How large a run is. The wide one is large enough that threads share every product of its blocks.
+struct Size {
+  LlamaConfig shape = test::tiny_config();
+  Index rank = 4, batch = 2, length = 24;
+};
+const Size kWide{{.vocab = 256, .hidden = 72, .layers = 2, .heads = 4, .groups = 2, .head_dim = 20, .feed_forward = 88},
+                 8, 2, 120};
+
 /// Accumulation, dropout, warm-up, clipping and pruning all at once.
 struct Run {
   Device device;
@@ -35,12 +43,13 @@ struct Run {
   Trainer<Model, decltype(pruner)> trainer;
   Log log;
 
-  explicit Run(TrainerOptions o = {}, Index steps = 60, Revival revival = Revival::none, std::uint64_t seed = 1)
-      : model(device, {.rank = 4, .dropout = 0.1}, seed),
+  explicit Run(TrainerOptions o = {}, Index steps = 60, Revival revival = Revival::none, std::uint64_t seed = 1,
+               const Size& size = {})
+      : model(device, {.rank = size.rank, .dropout = 0.1}, seed, size.shape),
         pruner(model, TaylorImportance{}, EMAMask{.decay = 0.9}, CubicSchedule{.begin = 6, .end = 40, .sparsity = 0.5},
                PrunerOptions{.every = 5, .revival = revival}),
         trainer(model, optimizer, pruner,
-                test::tiny_text().batches({.size = 2, .length = 24, .steps = steps, .seed = 4, .accumulate = 2}),
+                test::tiny_text().batches({.size = size.batch, .length = size.length, .steps = steps, .seed = 4, .accumulate = 2}),
                 with_rate(o)) {}
   static TrainerOptions with_rate(TrainerOptions o) {
     o.rate = {.peak = 5e-3, .warmup = 5, .steps = 60, .shape = RateShape::cosine};
@@ -86,6 +95,40 @@ TEST_CASE("Training has the same bits for one, two and three threads") {
   CHECK(hashes.size() == 1);
   CHECK(losses.size() == 1);
   CHECK(std::set<double>(first.begin(), first.end()).size() > 50);  // and they are not all the same number
+  test::use_threads(2);
+}
+
+TEST_CASE("So it has where every product of a block, every norm and all of attention are shared by threads") {
+  {
+    Run run({}, 1, Revival::none, 1, kWide);
+    const Index tokens = kWide.batch * kWide.length;
+    const auto shared = [](Index rows, Index cols, Index depth) {
+      const detail::Tiles tiles(rows, cols);
+      return tiles.down * tiles.across > 1 && rows * cols * depth > detail::kProductGrain;
+    };
+    for_each_projection(run.model, [&](const std::string& path, auto& p) {
+      CAPTURE(path);
+      const Index in = p.in(), out = p.out(), rank = p.adapter.rank();
+      CHECK(shared(tokens, out, in));                                        // z
+      CHECK(shared(tokens, in, out));                                        // dx
+      CHECK((shared(tokens, rank, in) && shared(tokens, out, rank)));        // x Aᵀ, (x Aᵀ) Bᵀ
+      CHECK((shared(tokens, rank, out) && shared(tokens, in, rank)));        // dz B, (dz B) A
+      CHECK((shared(rank, in, tokens) && shared(rank, out, tokens)));        // dA; dB lies across
+    });
+    CHECK(tokens * kWide.shape.hidden > 4 * detail::kChunk);
+    CHECK(kWide.batch * kWide.shape.heads * kernel::HeadLayout{1, kWide.length, 1, 1, 1}.tiles() > 3);
+  }
+  std::set<std::string> hashes;
+  std::set<std::vector<double>> losses;
+  for (const int threads : {1, 2, 3}) {
+    test::use_threads(threads);
+    Run run({}, 12, Revival::none, 1, kWide);
+    CHECK(run.trainer.run(run.log).sparsity > 0);
+    hashes.insert(run.hash());
+    losses.insert(run.log.losses());
+  }
+  CHECK(hashes.size() == 1);
+  CHECK(losses.size() == 1);
   test::use_threads(2);
 }
 

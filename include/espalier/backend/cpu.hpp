@@ -26,6 +26,9 @@ struct Tiles {
   }
 };
 
+/// More multiplications than these are worth threads; so are more numbers than four chunks.
+inline constexpr Index kProductGrain = 65536, kChunk = 4096;
+
 /// c = alpha a b + beta c. The one place where products are instantiated: a program may link espalier::precompiled.
 template <class T, class W>
 void multiply(T alpha, View<const T, 2> a, View<const W, 2> b, T beta, View<T, 2> c) {
@@ -33,7 +36,7 @@ void multiply(T alpha, View<const T, 2> a, View<const W, 2> b, T beta, View<T, 2
     if (c.stride[1] == 1 && c.cols() < c.rows() && c.cols() <= 64 && a.stride[0] == 1 && a.stride[1] != 1)
       return multiply<T, T>(alpha, b.t(), a.t(), beta, c.t());
   const Tiles tiles(c.rows(), c.cols());
-  parallel(tiles.down * tiles.across, 1, c.rows() * c.cols() * a.cols() > 65536, [&](Index n) {
+  parallel(tiles.down * tiles.across, 1, c.rows() * c.cols() * a.cols() > kProductGrain, [&](Index n) {
     const Index i = n / tiles.across * tiles.height, j = n % tiles.across * tiles.width;
     const Index rows = std::min(tiles.height, c.rows() - i), cols = std::min(tiles.width, c.cols() - j);
     multiply_tile<T, W>(alpha, a.rows(i, rows), b.cols(j, cols), beta, c.rows(i, rows).cols(j, cols));
@@ -106,11 +109,12 @@ class Cpu {
 
   template <class F>
   void for_each(Index n, F f) {
-    const Index chunks = (n + kChunk - 1) / kChunk;
+    constexpr Index chunk = detail::kChunk;
+    const Index chunks = (n + chunk - 1) / chunk;
     detail::parallel(chunks, std::max<Index>(1, chunks / 64), chunks > 4, [n, f](Index c) {
-      const Index last = std::min(n, (c + 1) * kChunk);
+      const Index last = std::min(n, (c + 1) * chunk);
       ESPALIER_OMP(simd)
-      for (Index i = c * kChunk; i < last; ++i) f(i);
+      for (Index i = c * chunk; i < last; ++i) f(i);
     });
   }
 
@@ -153,8 +157,6 @@ class Cpu {
   }
 
  private:
-  static constexpr Index kChunk = 4096;
-
   template <class U>
   static View<U, 2> plane(View<U, 3> v, Index n) {
     return {v.data + n * v.stride[0], {v.shape[1], v.shape[2]}, {v.stride[1], v.stride[2]}};
