@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "allocations.hpp"
 #include "oracle.hpp"
 #if defined(_OPENMP)
 #include <omp.h>
@@ -243,4 +244,29 @@ TEST_CASE("teams of the device compute on tiles as any other team does") {
     fast.multiply_both(left, right, left.cols(0, k / 2), right.rows(0, k / 2), into(both));
     for (std::size_t i = 0; i < both.size(); ++i) CHECK(both[i] == doctest::Approx(expected_both[i]).epsilon(1e-6));
   }
+}
+
+namespace {
+
+/// Keeps numbers in its team's scratch.
+struct Keeps {
+  double* sums;
+  static Index scratch_bytes() { return 500 * Index(sizeof(double)); }
+  template <class Team>
+  void operator()(Team& team, Index i) const {
+    double* const x = team.template scratch<double>(scratch_bytes());
+    team.each(500, [&](Index j) { x[j] = double(i); });
+    sums[i] = team.sum(500, [&](Index j) { return x[j]; });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the scratch that was reserved is what a kernel gets: it is taken once a thread") {
+  Cpu<float> device;
+  std::vector<double> sums(7);
+  CHECK(test::bytes_on_a_new_thread([&] {
+          for (int i = 0; i < 2; ++i) device.for_each_row(7, Keeps{sums.data()});
+        }) == Keeps::scratch_bytes());
+  CHECK(sums == std::vector<double>{0, 500, 1000, 1500, 2000, 2500, 3000});
 }

@@ -87,9 +87,6 @@ Counter train(Score score, bool recompute, Compaction compaction) {
 
 template <class Score>
 void check_training(Score score, bool recompute, Compaction compaction = Compaction::none) {
-  // A thread takes scratch memory of its own when it gets its first row, which on a busy machine may be in any step of
-  // a process's first run. Threads stay, and so does their memory: a second run is strict.
-  train(score, recompute, compaction);
   const Counter counter = train(score, recompute, compaction);
   CHECK(counter.during[1] > 0);
   int quiet = 0, events = 0, compactions = 0;

@@ -100,9 +100,7 @@ struct HostTeam {
   /// some says how much in scratch_bytes(), so that a device can have it ready.
   template <class T>
   T* scratch(Index bytes) const {
-    thread_local HostBuffer<std::byte> memory;
-    if (memory.size() < bytes) memory = HostBuffer<std::byte>(*this, bytes);
-    return reinterpret_cast<T*>(memory.data());
+    return reinterpret_cast<T*>(memory(bytes));
   }
 
   /// A hint: n numbers from p will be read soon.
@@ -141,6 +139,14 @@ struct HostTeam {
   void copy(View<T, 2> from, View<V, 2> to) const {
     for (Index i = 0; i < to.rows(); ++i)
       for (Index j = 0; j < to.cols(); ++j) to(i, j) = j < from.cols() ? widen<V>(from(i, j)) : V(0.0f);
+  }
+
+ private:
+  /// One a thread, whatever is kept in it: what is reserved as bytes is what a kernel gets as numbers.
+  static std::byte* memory(Index bytes) {
+    thread_local HostBuffer<std::byte> buffer;
+    if (buffer.size() < bytes) buffer = HostBuffer<std::byte>(HostTeam(), bytes);
+    return buffer.data();
   }
 };
 
