@@ -5,6 +5,7 @@
 #include <espalier/prune/importance/magnitude.hpp>
 #include <espalier/prune/importance/taylor.hpp>
 
+#include "allocations.hpp"
 #include "gradients.hpp"
 #include "oracle_numbers.hpp"
 #include "scores.hpp"
@@ -137,14 +138,45 @@ TEST_CASE_TEMPLATE("magnitude is the sum of abs of the merged weight", Device, D
   }
 }
 
-TEST_CASE("the LoRA-guided score takes no scratch memory, however large the weight") {
-  for (const Index n : {16, 512}) {
-    Cpu<float> device;
-    Single<Cpu<float>> model(device, n, n, false, {.rank = 2, .alpha = 4}, Axis::rows, 1);
-    Pass<Cpu<float>> pass(model.run.workspace, {});
-    std::vector<float> out(std::size_t(n), 0.f);
-    TaylorImportance{}.score(pass, model.projection, Axis::rows, vector(out.data(), n));
-    TaylorImportance{}.score(pass, model.projection, Axis::columns, vector(out.data(), n));
-    CHECK(model.run.workspace.peak() == 0);
+TEST_CASE("the LoRA-guided score takes panels of the adapter per thread and nothing else, however large the weight") {
+  for (const Axis axis : {Axis::rows, Axis::columns}) {
+    std::vector<long> beside;
+    for (const auto& [out, in] : {std::pair<Index, Index>{512, 512}, {2048, 512}, {512, 2048}, {2048, 2048}}) {
+      Cpu<float> device;
+      Single<Cpu<float>> model(device, out, in, false, {.rank = 2, .alpha = 4}, axis, 1);
+      std::vector<float> score(std::size_t(axis == Axis::rows ? out : in), 0.f);
+      beside.push_back(bytes_on_a_new_thread([&] {
+        Pass<Cpu<float>> pass(model.run.workspace, {});
+        TaylorImportance{}.score(pass, model.projection, axis, vector(score.data(), Index(score.size())));
+      }));
+      CHECK(model.run.workspace.peak() == 0);
+    }
+    CHECK(beside[0] > 0);
+    CHECK(beside[1] == beside[0]);  // four times the rows
+    CHECK(beside[3] == beside[2]);
+    CHECK(beside[2] < 16 << 10);  // strips of 256 columns, not of 64
+  }
+}
+
+TEST_CASE("behind the weight it takes A W and gA W on top: as much for any number of rows") {
+  for (const Axis axis : {Axis::rows, Axis::columns}) {
+    std::vector<Index> peaks;
+    std::vector<long> beside;
+    const Index in = 512, rank = 2;
+    for (const Index out : {512, 2048}) {
+      Cpu<float> device;
+      Single<Cpu<float>, SequentialAdapter> model(device, out, in, false, {.rank = rank, .alpha = 4}, axis, 1);
+      std::vector<float> score(std::size_t(axis == Axis::rows ? out : in), 0.f);
+      const auto go = [&] {
+        Pass<Cpu<float>> pass(model.run.workspace, {});
+        TaylorImportance{}.score(pass, model.projection, axis, vector(score.data(), Index(score.size())));
+      };
+      go(), go();
+      peaks.push_back(model.run.workspace.peak());
+      beside.push_back(bytes_on_a_new_thread(go));
+    }
+    CHECK(peaks[0] == 2 * rank * in * 4);
+    CHECK(peaks[1] == peaks[0]);
+    CHECK(beside[1] == beside[0]);
   }
 }
