@@ -11,6 +11,7 @@
 #include <espalier/nn/merge.hpp>
 #include <espalier/prune/compact.hpp>
 
+#include "allocations.hpp"
 #include "gradients.hpp"
 
 using namespace espalier;
@@ -19,7 +20,7 @@ using namespace espalier::test;
 namespace {
 
 constexpr Shape kShape{3, 5};
-constexpr Index kHidden = 8, kFirst = 5;  // of distance 0 among 9 positions, those farther than 3 together
+constexpr Index kHidden = 8, kReach = 1024, kFirst = 5;  // of distance 0 among 9 positions, those farther than 3 together
 const int kVisible[] = {1, 1, 0, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0};
 struct Names {
   static constexpr const char *query = "q", *key = "k", *value = "v", *out = "o", *position_key = "pk", *position_query = "pq";
@@ -42,10 +43,10 @@ struct Placed {
     module = Module(device, o, "attention", options);
     module.dropout = {drop, 101}, module.position_dropout = {drop, 102};
     if (mask) module.units.set(device, {1, 0, 1});
-    for (int d = -40; d <= 40; ++d) index.push_back(std::clamp(d, -4, 3) + kFirst);
+    for (int d = -int(kReach); d <= int(kReach); ++d) index.push_back(std::clamp(d, -4, 3) + kFirst);
     if (pad) sees.visible = kVisible;
   }
-  typename Module::Context context() const { return {sees, embeddings.view(), index.data() + 40}; }
+  typename Module::Context context() const { return {sees, embeddings.view(), index.data() + kReach}; }
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const { return module.forward(pass, x, act, context()); }
   void backward(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx) { module.backward(pass, dy, act, dx, context()); }
   template <class Self, class F>
@@ -126,6 +127,33 @@ TEST_CASE("with one of the two terms, with neither, and with dropout, too") {
     CHECK(error<Device, LowRankAdapter>(options(shared), true, true, 0.3) <= 1e-12);
     CHECK(error<Device, SequentialAdapter>(options(shared), true, true, 0.3) <= 1e-12);
   }
+}
+
+TEST_CASE("memory grows no faster than the sequence: scores of all pairs of tokens, and what positions add, are nowhere") {
+  using Device = Cpu<double>;
+  std::vector<Index> peaks;
+  std::vector<long> beside;
+  for (const Index seq : {kReach / 4, kReach}) {
+    Device device;
+    Placed<Device, LowRankAdapter> model(device, options(true), false, false, 0);
+    model.run.arena.bind(device, [&](auto&& f) { for_each_parameter(model, [&](const auto&, auto& p) { f(p); }); });
+    randomise(model, 3);
+    const auto go = [&] {
+      Pass<Device> pass(model.run.workspace, {1, seq});
+      auto x = pass.matrix(seq, kHidden);
+      fill(x.data, x.size(), 91);
+      typename Placed<Device, LowRankAdapter>::Activations act{};
+      const auto y = model.forward(pass, x, act);
+      model.backward(pass, y, act, pass.zeros(seq, kHidden));
+    };
+    go(), go();  // the workspace becomes one block
+    peaks.push_back(model.run.workspace.peak());
+    beside.push_back(bytes_on_a_new_thread(go));
+  }
+  CHECK(peaks[0] > 0);
+  CHECK(peaks[1] <= 4 * peaks[0]);
+  CHECK(beside[0] > 0);
+  CHECK(beside[1] == beside[0]);
 }
 
 TEST_CASE("masked == compacted == merged: heads take their rows of every map, those of positions included") {
