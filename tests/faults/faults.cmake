@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Plants one fault at a time in a copy of the headers, rebuilds the gradient tests against the copy, and demands that
-# they fail: a test that cannot fail proves nothing.
+# Plants one fault at a time in a copy of the headers, rebuilds the tests of gradients that it concerns against the copy,
+# and demands that they fail: a test that cannot fail proves nothing.
 #   cmake -DSOURCE=<repository> -DWORK=<scratch folder> -DCXX=<compiler> [-DDOCTEST=<include folder>] -P faults.cmake
 if(NOT CXX)
   set(CXX c++)
@@ -12,8 +12,10 @@ endif()
 file(REMOVE_RECURSE ${WORK})
 file(COPY ${SOURCE}/include DESTINATION ${WORK})
 
+# Those of the file that `concerned` names.
+set(concerned nn/gradients)
 function(run_gradient_tests result)
-  execute_process(COMMAND ${CXX} ${flags} -I${WORK}/include ${SOURCE}/tests/nn/gradients.test.cpp -o ${WORK}/gradients
+  execute_process(COMMAND ${CXX} ${flags} -I${WORK}/include ${SOURCE}/tests/${concerned}.test.cpp -o ${WORK}/gradients
                   RESULT_VARIABLE built ERROR_VARIABLE message)
   if(NOT built EQUAL 0)
     message(FATAL_ERROR "the gradient tests do not compile:\n${message}")
@@ -22,10 +24,13 @@ function(run_gradient_tests result)
   set(${result} ${code} PARENT_SCOPE)
 endfunction()
 
-run_gradient_tests(code)
-if(NOT code EQUAL 0)
-  message(FATAL_ERROR "the gradient tests fail without any fault planted")
-endif()
+foreach(concerned IN ITEMS adapter/sequential_gradients nn/language_head nn/gradients)
+  run_gradient_tests(code)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "tests/${concerned}.test.cpp fails without any fault planted")
+  endif()
+endforeach()
+set(concerned nn/gradients)
 set(caught 0)
 set(missed 0)
 function(plant file name sound_text faulty_text)
@@ -59,6 +64,9 @@ plant([[adapter/low_rank.hpp]] [[sign of dz]]
 plant([[adapter/low_rank.hpp]] [[dx overwritten instead of added to]]
       [[gemm(T(1), dzc, a.value, T(1), dx)]]
       [[gemm(T(1), dzc, a.value, T(0), dx)]])
+plant([[adapter/low_rank.hpp]] [[missing scale in dA]]
+      [[gemm(T(1), dzc.t(), dropping ? this->dropped(scratch, act.x) : act.x, T(1), a.grad)]]
+      [[gemm(T(1 / scale), dzc.t(), dropping ? this->dropped(scratch, act.x) : act.x, T(1), a.grad)]])
 plant([[nn/linear.hpp]] [[sign of dy W]]
       [[if (dx) pass.device.gemm(A(1), dh, View<const W, 2>(weight.view()), A(1), dx);]]
       [[if (dx) pass.device.gemm(A(-1), dh, View<const W, 2>(weight.view()), A(1), dx);]])
@@ -101,6 +109,31 @@ plant([[nn/block.hpp]] [[residual branch forgotten]]
 plant([[kernel/dropout.hpp]] [[backward of dropout without its scale]]
       [[const A scale = A(float(1 / (1 - p)));]]
       [[const A scale = add ? A(1) : A(float(1 / (1 - p)));]])
+
+set(concerned nn/language_head)
+plant([[nn/language_head.hpp]] [[gradient of a later panel written over the first]]
+      [[dh.rows(i, n));]]
+      [[dh.rows(0, n));]])
+plant([[nn/language_head.hpp]] [[targets of the first panel for all]]
+      [[targets + i, weight]]
+      [[targets, weight]])
+plant([[kernel/loss.hpp]] [[nothing subtracted at the target]]
+      [[xi[target] = T(exp(at_target - top) * factor - weight);]]
+      [[xi[target] = T(exp(at_target - top) * factor);]])
+plant([[kernel/loss.hpp]] [[weight forgotten in the softmax]]
+      [[const A factor = weight / total;]]
+      [[const A factor = A(1) / total;]])
+
+set(concerned adapter/sequential_gradients)
+plant([[adapter/sequential.hpp]] [[missing scale in dB]]
+      [[gemm(T(scale), dz.t(), act.u, T(1), b.grad)]]
+      [[gemm(T(1), dz.t(), act.u, T(1), b.grad)]])
+plant([[adapter/sequential.hpp]] [[dh without the way through the adapter]]
+      [[pass.device.gemm(T(1), duc, a.value, T(1), dh);]]
+      [[(void)0;]])
+plant([[adapter/sequential.hpp]] [[outputs masked on one side only]]
+      [[if (mask) apply(pass, dh, mask.backward, mask.width, dh);]]
+      [[(void)0;]])
 
 message("${caught} faults caught, ${missed} missed")
 if(missed GREATER 0 OR caught LESS 10)
