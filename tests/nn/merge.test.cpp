@@ -19,7 +19,8 @@ std::vector<double> logits(Model& model, const TokenBatch& batch) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("the merged weight is the oracle's, and so are the outputs, merged or not", Device, Oracle<double>, Cpu<double>) {
+TEST_CASE_TEMPLATE("the merged weight is the oracle's, and so are the outputs, merged or not", Device,
+                   Oracle<double>, Cpu<double>) {
   Device device;
   const ParallelCase c;
   auto model = c.model(device, Axis::rows, 1);

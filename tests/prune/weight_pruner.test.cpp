@@ -94,7 +94,8 @@ namespace {
 
 /// gB A + B gA − η gB gA in full, with its signs, of the factors that scores take.
 template <class Device, class A>
-std::vector<double> guided_gradient(Pass<Device>& pass, const LowRankTerm<A>& value, const LowRankTerm<A>& gradient, double eta) {
+std::vector<double> guided_gradient(Pass<Device>& pass, const LowRankTerm<A>& value, const LowRankTerm<A>& gradient,
+                                    double eta) {
   const auto shifted = pass.template matrix<A>(value.u.rows(), value.u.cols());
   pass.device.for_each(shifted.size(), kernel::Shifted<A>{value.u.data, gradient.u.data, A(eta), nullptr, shifted.data});
   const auto g = pass.template matrix<A>(value.b.rows(), value.u.cols());

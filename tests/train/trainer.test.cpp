@@ -49,7 +49,8 @@ struct Run {
         pruner(model, TaylorImportance{}, EMAMask{.decay = 0.9}, CubicSchedule{.begin = 6, .end = 40, .sparsity = 0.5},
                PrunerOptions{.every = 5, .revival = revival}),
         trainer(model, optimizer, pruner,
-                test::tiny_text().batches({.size = size.batch, .length = size.length, .steps = steps, .seed = 4, .accumulate = 2}),
+                test::tiny_text().batches(
+                    {.size = size.batch, .length = size.length, .steps = steps, .seed = 4, .accumulate = 2}),
                 with_rate(o)) {}
   static TrainerOptions with_rate(TrainerOptions o) {
     o.rate = {.peak = 5e-3, .warmup = 5, .steps = 60, .shape = RateShape::cosine};
