@@ -32,7 +32,7 @@ void check_same_result(const std::string& one, const std::string& other) {
 
 TEST_CASE("a run that is interrupted after its last step, wherever, keeps the training and goes on to the same bits") {
   const Scratch scratch;
-  const std::string data = token_file(scratch, "d.bin", 4000), val = token_file(scratch, "v.bin", 40000, 48, 2);
+  const std::string data = token_file(scratch, "d.bin", 4000), val = token_file(scratch, "v.bin", 30000, 48, 2);
   for (const std::string verb : {"train", "prune", "full"}) {
     CAPTURE(verb);
     const auto arguments = [&](const std::string& out) {
@@ -105,8 +105,8 @@ TEST_CASE("5: memory that is not there ends the run plainly") {
   const Scratch scratch;
   const std::string data = token_file(scratch, "d.bin", 4000);
   How small;
-  small.memory_bytes = rlim_t(1) << 30;
-  const Result r = run({"train", checkpoint(), "-d", data, "-o", scratch / "out", "--batch", "100000", "--seq-len", "16", "--steps", "2"}, small);
+  small.memory_bytes = rlim_t(1) << 28;
+  const Result r = run({"train", checkpoint(), "-d", data, "-o", scratch / "out", "--batch", "20000", "--seq-len", "16", "--steps", "2"}, small);
   CAPTURE(r.err);
   CHECK(r.code == 5);
   CHECK(r.says("memory"));
@@ -116,7 +116,7 @@ TEST_CASE("5: memory that is not there ends the run plainly") {
 TEST_CASE("a demo that is interrupted says that it starts again") {
   if (!fs::exists(std::string(ESPALIER_DEMO_DIR) + "/model.safetensors")) return;
   const Scratch scratch;
-  const Result r = run({"demo", "-o", scratch / "demo", "--steps", "2", "--prune-every", "1", "--eval-every", "0", "--val-tokens", "2048", "--json"}, {{}, {}, "step 2/2"});
+  const Result r = run({"demo", "-o", scratch / "demo", "--steps", "2", "--prune-every", "1", "--eval-every", "0", "--val-tokens", "2048", "--runs", "3", "--json"}, {{}, {}, "step 2/2"});
   CAPTURE(r.err);
   CHECK(r.code == 130);
   CHECK(r.says("a demo cannot be resumed; start again with: espalier demo -o " + (scratch / "demo")));
