@@ -112,9 +112,9 @@ class Cpu {
     constexpr Index chunk = detail::kChunk;
     const Index chunks = (n + chunk - 1) / chunk;
     detail::parallel(chunks, std::max<Index>(1, chunks / 64), chunks > 4, [n, f](Index c) {
-      const Index last = std::min(n, (c + 1) * chunk);
+      const Index first = c * detail::kChunk, last = std::min(n, first + detail::kChunk);
       ESPALIER_OMP(simd)
-      for (Index i = c * chunk; i < last; ++i) f(i);
+      for (Index i = first; i < last; ++i) f(i);
     });
   }
 
