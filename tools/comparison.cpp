@@ -131,6 +131,11 @@ EvaluateOptions evaluation_of(const Settings& s) {
           .at_most = s.val_tokens == 0 ? 0 : std::max<Index>(1, s.val_tokens / s.seq_len)};
 }
 
+std::string held_out_source(const Settings& s, const DataSet& whole) {
+  if (!s.val.empty()) return s.val;
+  return std::string_view(whole.unit()) == "tokens" ? "the last 10 % of " + s.data : "10 % of " + s.data + ", drawn at random";
+}
+
 std::string evaluation_protocol(const Settings& s, const std::string& source, const Evaluation& e) {
   if (e.perplexity == 0) return format("Metrics: over {} labels of {}, texts cut to {} tokens or to what the model has.", with_commas(e.tokens), source, s.seq_len);
   return format(

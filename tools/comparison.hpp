@@ -46,6 +46,8 @@ struct Headline {
 };
 
 EvaluateOptions evaluation_of(const Settings& settings);
+/// Where held-out data come from, in words: --val, or a part of all of --data.
+std::string held_out_source(const Settings& settings, const DataSet& whole);
 /// How an evaluation and a latency were taken, in words.
 std::string evaluation_protocol(const Settings& settings, const std::string& source, const Evaluation&);
 /// How many examples were cut.

@@ -44,12 +44,11 @@ FitRun::FitRun(const Request& request, const Console& console)
   if (s.val.empty()) {
     auto [first, last] = within("--data", "give a --val file", [&] { return whole.split(0.1); });
     data_ = first, val_ = last;
-    val_source_ = std::string(whole.unit()) == "tokens" ? "the last 10 % of " + s.data : "10 % of " + s.data + ", drawn at random";
   } else {
     data_ = whole;
     val_ = within("--val", "", [&] { return engine_->read(s.val, s.seq_len); });
-    val_source_ = s.val;
   }
+  val_source_ = held_out_source(s, whole);
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine_->load_adapter(s.adapter); });
   dense_ = engine_->facts();
   need_trainable(dense_);

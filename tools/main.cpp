@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <string>
 
+#include "checks.hpp"
 #include "command_line.hpp"
 #include "console.hpp"
 #include "interrupt.hpp"

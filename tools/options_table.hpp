@@ -62,7 +62,4 @@ std::string_view name_of_criterion(std::string_view arm);
 Settings settings_of(const Settings&, const std::string& arm, std::vector<std::string>* said = nullptr);
 std::vector<double> shares_of(const Settings&);
 
-/// Values that make no sense, alone or together.
-void check(const Request& request);
-
 }  // namespace espalier::tool

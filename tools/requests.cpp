@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "granularity.hpp"
+#include "joined.hpp"
 #include "options_table.hpp"
 #include "run_record.hpp"
 #include "trouble.hpp"
@@ -21,9 +22,7 @@ LowRankOptions adapter_options(const Settings& s) {
 
 std::string how_tuned(const Settings& s) {
   if (!s.in_full()) return format("with adapters of rank {}", s.rank);
-  std::string maps;
-  for (const std::string& name : s.targets) maps += (maps.empty() ? "" : ", ") + name;
-  return "in full, every weight of " + (maps.empty() ? "the linear maps of the blocks" : maps);
+  return "in full, every weight of " + (s.targets.empty() ? "the linear maps of the blocks" : joined(s.targets));
 }
 
 PrunerOptions pruner_options(const Settings& s) {

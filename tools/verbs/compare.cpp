@@ -91,9 +91,6 @@ int compare(const Request& request, const Console& console) {
   const DataSet whole = within("--data", "", [&] { return dense->read(s.data, s.seq_len); });
   const auto [data, val] = s.val.empty() ? within("--data", "give a --val file", [&] { return whole.split(0.1); })
                                          : std::pair<DataSet, DataSet>(whole, within("--val", "", [&] { return dense->read(s.val, s.seq_len); }));
-  const std::string val_source = !s.val.empty()                          ? s.val
-                                 : std::string(whole.unit()) == "tokens" ? "the last 10 % of " + s.data
-                                                                         : "10 % of " + s.data + ", drawn at random";
   Trials trials(request, data, val, std::move(dense));
   const std::vector<Arm> arms = arms_of(s);
   const Index pruned = Index(arms.size()) - s.seeds;
@@ -149,7 +146,7 @@ int compare(const Request& request, const Console& console) {
 
   const Table table = comparison_table(done, s.in_full() ? "(dense, tuned in full)" : "(dense, tuned)");
   std::vector<std::string> notes = {
-      evaluation_protocol(s, val_source, done.front().evaluation),
+      evaluation_protocol(s, held_out_source(s, whole), done.front().evaluation),
       format("Held-out data: {} {}, SHA-256 {}.", with_commas(val.size()), val.unit(), val.hash()),
       latency_protocol(s, val) + " Speed: latency of the dense model over that of the compacted one.",
       format("Mean of {} seeds ± half of the 95 % confidence interval (Student's t). A seed decides {}.", s.seeds,

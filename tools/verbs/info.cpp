@@ -13,6 +13,7 @@
 #include "../comparison.hpp"
 #include "../count_facts.hpp"
 #include "../data.hpp"
+#include "../joined.hpp"
 #include "../model_of.hpp"
 #include "../numbers.hpp"
 #include "../requests.hpp"
@@ -116,7 +117,6 @@ void describe_model(Sheet& sheet, const std::string& directory, std::vector<Tens
             file.source + format(": {} of {} units kept", with_commas(kept), with_commas(full)));
 }
 
-/// What an encoder is asked for.
 template <class Family>
 void describe_encoder(Sheet& sheet, const std::string& directory, std::vector<TensorInfo>& tensors) {
   const ModelFiles<typename Family::Config> files(directory);
@@ -145,12 +145,6 @@ void describe_encoder(Sheet& sheet, const std::string& directory, std::vector<Te
   sheet.add("macs_per_token", f.macs, brief(double(f.macs)));
   sheet.add("numbers", dtypes_text(tensors));
   sheet.add("file_bytes", weight_bytes(directory), bytes_text(double(weight_bytes(directory))));
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string all;
-  for (const std::string& w : words) all += (all.empty() ? "" : ", ") + w;
-  return all;
 }
 
 void describe_adapter(Sheet& sheet, const std::string& directory, std::vector<TensorInfo>& tensors) {
