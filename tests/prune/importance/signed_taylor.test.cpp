@@ -4,10 +4,10 @@
 #include <espalier/prune/importance/full_taylor.hpp>
 #include <espalier/prune/importance/signed_taylor.hpp>
 
-#include "allocations.hpp"
 #include "llamas.hpp"
 #include "oracle_numbers.hpp"
 #include "scores.hpp"
+#include "watched_memory.hpp"
 
 using namespace espalier;
 using namespace espalier::test;
@@ -168,27 +168,10 @@ TEST_CASE("recomputed blocks give the same signed score") {
 }
 
 TEST_CASE("extra memory does not grow with out x in") {
-  // Four times the rows of the same width: what a backward pass takes more when it is watched, on the stack and beside it.
   for (const Axis axis : {Axis::rows, Axis::columns}) {
-    std::vector<Index> extra;
-    std::vector<long> beside;
-    for (const Index out : {2048, 8192}) {
-      const Index in = 512, tokens = 2;
-      const std::vector<double> x(std::size_t(tokens * in), 0.5), y(std::size_t(tokens * out), 0.25);
-      const auto measure = [&](bool watched) {
-        Cpu<float> device;
-        Single<Cpu<float>> model(device, out, in, false, {.rank = 2, .alpha = 3}, axis, 1);
-        Scores<Single<Cpu<float>>> scores(model);
-        const SignedTaylorImportance importance;
-        if (watched) scores.watch(importance);
-        model.loss(x, y), model.loss(x, y);  // the workspace becomes one block
-        return std::pair{model.run.workspace.peak(), bytes_on_a_new_thread([&] { model.loss(x, y); })};
-      };
-      const auto with = measure(true), without = measure(false);
-      extra.push_back(with.first - without.first), beside.push_back(with.second - without.second);
-    }
-    CHECK(extra[0] < 2048 * 512 * 4 / 8);
-    CHECK(extra[0] == extra[1]);
-    CHECK(beside[0] == beside[1]);
+    const WatchedMemory few = watched_memory<SignedTaylorImportance>(axis, 2048), many = watched_memory<SignedTaylorImportance>(axis, 8192);  // rows
+    CHECK(few.stack < 2048 * 512 * 4 / 8);
+    CHECK(few.stack == many.stack);
+    CHECK(few.beside == many.beside);
   }
 }
