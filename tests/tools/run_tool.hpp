@@ -14,6 +14,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -66,24 +67,50 @@ struct Result {
 struct How {
   std::vector<std::pair<std::string, std::string>> environment = {};
   std::string stdout_to = {};        ///< instead of a file that is read back
+  bool terminal = false;             ///< stderr is one, of the kind xterm
   std::string interrupt_after = {};  ///< SIGINT as soon as stderr holds this
   int signal = SIGINT;
   rlim_t file_bytes = RLIM_INFINITY;    ///< a disk on which no file can be larger
   rlim_t memory_bytes = RLIM_INFINITY;  ///< a machine with so much of it
 };
 
+/// A terminal that nobody looks at: what is written to `writer` comes out of `reader`.
+struct Terminal {
+  Terminal() : reader(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+    if (reader < 0 || ::grantpt(reader) != 0 || ::unlockpt(reader) != 0) return;
+    writer = ::open(::ptsname(reader), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  }
+  ~Terminal() { ::close(reader), ::close(writer); }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+
+  /// All that is written until the last process that holds it has ended.
+  std::string drained() {
+    ::close(std::exchange(writer, -1));
+    std::string text;
+    char some[4096];
+    for (ssize_t n; (n = ::read(reader, some, sizeof some)) > 0;) text.append(some, std::size_t(n));
+    return text;
+  }
+
+  int reader, writer = -1;
+};
+
 /// A started tool: its process number and where its streams go.
 inline Result run(std::vector<std::string> arguments, const How& how = {}) {
   const Scratch scratch;
   const std::string out = how.stdout_to.empty() ? scratch / "out" : how.stdout_to, err = scratch / "err";
+  std::optional<Terminal> terminal;
+  if (how.terminal) terminal.emplace();
   const pid_t child = ::fork();
   if (child == 0) {
     const int o = ::open(out.c_str(), O_WRONLY | O_CREAT, 0600), e = ::open(err.c_str(), O_WRONLY | O_CREAT, 0600),
               i = ::open("/dev/null", O_RDONLY);
-    ::dup2(i, 0), ::dup2(o, 1), ::dup2(e, 2);
+    ::dup2(i, 0), ::dup2(o, 1), ::dup2(terminal ? terminal->writer : e, 2);
     const rlimit file{how.file_bytes, how.file_bytes}, memory{how.memory_bytes, how.memory_bytes};
     ::setrlimit(RLIMIT_FSIZE, &file), ::setrlimit(RLIMIT_AS, &memory);
     ::setenv("OMP_NUM_THREADS", "1", 1);
+    if (terminal) ::setenv("TERM", "xterm", 1), ::unsetenv("NO_COLOR");
     for (const auto& [name, value] : how.environment) ::setenv(name.c_str(), value.c_str(), 1);
     std::vector<char*> argv;
     std::string tool = ESPALIER_TOOL;
@@ -104,9 +131,11 @@ inline Result run(std::vector<std::string> arguments, const How& how = {}) {
     }
   }
   Result r;
+  if (terminal) r.err = terminal->drained();
   if (::waitpid(child, &status, 0) < 0 && how.interrupt_after.empty()) return r;
   r.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  r.out = how.stdout_to.empty() ? read(out) : "", r.err = read(err);
+  r.out = how.stdout_to.empty() ? read(out) : "";
+  if (!terminal) r.err = read(err);
   return r;
 }
 
