@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Plants one fault at a time in a copy of the headers, rebuilds the tests of gradients that it concerns against the copy,
 # and demands that they fail: a test that cannot fail proves nothing.
-#   cmake -DSOURCE=<repository> -DWORK=<scratch folder> -DCXX=<compiler> [-DDOCTEST=<include folder>] -P faults.cmake
+#   cmake -DSOURCE=<repository> -DWORK=<scratch folder> -DCXX=<compiler> [-DDOCTEST=<include folder>] [-DPART=<p> -DPARTS=<n>] -P faults.cmake
+# Of n runs side by side, each in a folder of its own, run p of 0 ... n-1 plants every n-th fault.
 if(NOT CXX)
   set(CXX c++)
 endif()
@@ -24,16 +25,29 @@ function(run_gradient_tests result)
   set(${result} ${code} PARENT_SCOPE)
 endfunction()
 
+if(NOT PARTS)
+  set(PART 0)
+  set(PARTS 1)
+endif()
 foreach(concerned IN ITEMS adapter/sequential_gradients nn/language_head nn/gradients)
-  run_gradient_tests(code)
-  if(NOT code EQUAL 0)
-    message(FATAL_ERROR "tests/${concerned}.test.cpp fails without any fault planted")
+  if(PART EQUAL 0)
+    run_gradient_tests(code)
+    if(NOT code EQUAL 0)
+      message(FATAL_ERROR "tests/${concerned}.test.cpp fails without any fault planted")
+    endif()
   endif()
 endforeach()
 set(concerned nn/gradients)
 set(caught 0)
 set(missed 0)
+set(turn 0)
 function(plant file name sound_text faulty_text)
+  math(EXPR mine "${turn} % ${PARTS}")
+  math(EXPR turn "${turn} + 1")
+  set(turn ${turn} PARENT_SCOPE)
+  if(NOT mine EQUAL PART)
+    return()
+  endif()
   set(path ${WORK}/include/espalier/${file})
   file(READ ${path} sound)
   string(REPLACE "${sound_text}" "${faulty_text}" faulty "${sound}")
@@ -136,6 +150,6 @@ plant([[adapter/sequential.hpp]] [[outputs masked on one side only]]
       [[(void)0;]])
 
 message("${caught} faults caught, ${missed} missed")
-if(missed GREATER 0 OR caught LESS 10)
+if(missed GREATER 0 OR caught EQUAL 0)
   message(FATAL_ERROR "faults went unnoticed")
 endif()
