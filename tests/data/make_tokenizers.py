@@ -10,7 +10,8 @@ each time. With --anew they are trained again. What the library makes of the lin
 
 lines.json      what lines are drawn from; make_lines() below and tests/data/tokenizer_lines.hpp draw the same
 <name>.json     a tokenizer
-<name>.ids      a JSON object: ids of the first lines in full, and a hash for every 100 lines of ids, texts and pairs
+<name>.ids      a JSON object: ids of the first lines in full, and a hash for every 100 lines of ids, texts and pairs; of BERT's
+                also what its vocab.txt gives, with do_lower_case as the name says
 patterns.json   for every regular expression that is known, hashes of how it cuts the lines
 characters.json for every part that looks at characters, a hash of what it does with each of Unicode's
 """
@@ -24,7 +25,7 @@ import tempfile
 
 import sentencepiece
 import tokenizers
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, BertWordPieceTokenizer, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 assert tokenizers.__version__ == "0.23.3", tokenizers.__version__
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -542,7 +543,12 @@ def main():
         if anew or not os.path.exists(os.path.join(OUT, name + ".json")):
             dump(name + ".json", json.loads(make().to_str()))
         t = Tokenizer.from_file(os.path.join(OUT, name + ".json"))
-        dump(name + ".ids", expectation(t))
+        expected = expectation(t)
+        dump(name + ".ids", expected)
+        if name in ("bert_uncased", "bert_cased"):  # what the library makes of the vocabulary alone is the same
+            vocabulary = t.get_vocab(with_added_tokens=False)
+            list_of_words = BertWordPieceTokenizer(vocabulary, lowercase=name == "bert_uncased")
+            assert expectation(Tokenizer.from_str(list_of_words.to_str())) == expected, name
 
 
 if __name__ == "__main__":
