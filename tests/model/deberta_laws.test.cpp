@@ -4,14 +4,12 @@
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/adapter/sequential.hpp>
 #include <espalier/model/deberta_files.hpp>
-#include <espalier/nn/merge.hpp>
-#include <espalier/prune/compact.hpp>
 #include <espalier/prune/importance/full_taylor.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <espalier/train/adamw.hpp>
 
 #include "allocations.hpp"
-#include "gradients.hpp"
+#include "whole_model.hpp"
 
 using namespace espalier;
 using namespace espalier::test;
@@ -33,57 +31,14 @@ DebertaConfig sizes(bool shared) {
 const TextBatch kBatch{.tokens = kTokens, .visible = kVisible, .labels = {.classes = kClasses}, .shape = kShape};
 
 template <class Device, template <class> class Adapter>
-struct Drawn {
-  using Model = DebertaForSequenceClassification<Device, Adapter>;
-  Device device;
-  Model model;
-  explicit Drawn(const DebertaConfig& c) : model(device, {c}, {.rank = 2}) { randomise(model, 3); }
-  void mask(const std::string& kind) {
-    model.groups([&](auto group) {
-      std::vector<std::uint8_t> alive(std::size_t(group.units()), 1);
-      if (group.kind == kind || kind.empty()) alive[std::size_t(group.layer)] = 0;
-      group.mask->set(device, alive);
-    });
-  }
-};
+using Model = DebertaForSequenceClassification<Device, Adapter>;
 
 template <template <class> class Adapter>
 double gradient_error(bool shared) {
-  Drawn<Real, Adapter> real(sizes(shared));
-  Drawn<Complex, Adapter> imaginary(sizes(shared));
-  real.mask(""), imaginary.mask("");
-  real.model.loss(kBatch);
-  Gradients got, exact;
-  for_each_parameter(real.model, [&](const std::string&, auto& p) { got.tensors.emplace_back(p.grad.data, p.grad.data + p.size()); });
-  for_each_parameter(imaginary.model, [&](const std::string& path, auto& p) {
-    std::vector<double> slopes;
-    for (Index i = 0; i < p.size(); ++i) {
-      p.value.data[i] += std::complex<double>(0, 1e-50);
-      slopes.push_back(imaginary.model.evaluate(kBatch).value().imag() / 1e-50);
-      p.value.data[i] = p.value.data[i].real();
-    }
-    exact.tensors.push_back(std::move(slopes));
-    exact.names.push_back(path);
-  });
-  return worst_error(got, exact);
-}
-
-template <template <class> class Adapter>
-void expect_compacted(bool shared, const std::string& kind) {
-  CAPTURE(shared);
-  CAPTURE(kind);
-  Drawn<Real, Adapter> drawn(sizes(shared));
-  auto& model = drawn.model;
-  const auto whole = model.logits(kBatch);
-  drawn.mask(kind);
-  const auto masked = model.logits(kBatch);
-  CHECK(relative_error(masked, whole) > 1e-3);
-  compact(model);
-  CHECK(relative_error(model.logits(kBatch), masked) <= 1e-12);
-  merge(model);
-  CHECK(relative_error(model.logits(kBatch), masked) <= 1e-12);
-  unmerge(model);
-  CHECK(relative_error(model.logits(kBatch), masked) <= 1e-10);
+  Drawn<Model<Real, Adapter>> real(sizes(shared));
+  Drawn<Model<Complex, Adapter>> imaginary(sizes(shared));
+  real.mask(), imaginary.mask();
+  return gradient_error(real.model, imaginary.model, kBatch);
 }
 
 }  // namespace
@@ -96,16 +51,19 @@ TEST_CASE("gradients are the derivative of the loss, with maps of positions shar
 }
 
 TEST_CASE("masked == compacted == merged for each group, with adapters beside and behind the weight") {
-  for (const bool shared : {true, false})
+  for (const bool shared : {true, false}) {
+    CAPTURE(shared);
     for (const char* kind : {"heads", "channels"}) {
-      expect_compacted<LowRankAdapter>(shared, kind);
-      expect_compacted<SequentialAdapter>(shared, kind);
+      expect_compacted<Model<Real, LowRankAdapter>>(sizes(shared), kBatch, kind);
+      expect_compacted<Model<Real, SequentialAdapter>>(sizes(shared), kBatch, kind);
     }
+    expect_merged_first<Model<Real, SequentialAdapter>>(sizes(shared), kBatch);
+  }
 }
 
 TEST_CASE("an exact score of a shared map counts what positions say as well: G is the derivative of the loss, all of it") {
-  Drawn<Real, LowRankAdapter> real(sizes(true));
-  Drawn<Complex, LowRankAdapter> imaginary(sizes(true));
+  Drawn<Model<Real, LowRankAdapter>> real(sizes(true));
+  Drawn<Model<Complex, LowRankAdapter>> imaginary(sizes(true));
   for (const bool of_keys : {false, true}) {
     const auto map = [&](auto& attention) -> auto& { return of_keys ? attention.key : attention.query; };
     auto& p = map(real.model.blocks()[1].attention);
@@ -130,7 +88,7 @@ TEST_CASE("an exact score of a shared map counts what positions say as well: G i
 }
 
 TEST_CASE("a classifier learns, is pruned on the way and compacted, in a loop written by hand that takes no memory") {
-  Drawn<Real, LowRankAdapter> drawn(sizes(true));
+  Drawn<Model<Real, LowRankAdapter>> drawn(sizes(true));
   auto& model = drawn.model;
   AdamW optimizer(model, {.rate = 3e-2});
   Pruner pruner(model, FullTaylorImportance{}, EMAMask{.decay = 0.5}, CubicSchedule{.begin = 4, .end = 20, .sparsity = 0.4}, {.every = 4});

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Gradients of whole encoders by complex step on the loss, with and without adapters, padding and unit masks; and a model
-// that learns and is pruned in a loop written by hand.
+// Gradients of whole encoders by complex step on the loss, with and without adapters, padding and unit masks; masks and
+// compaction with adapters beside and behind the weight; and a model that learns and is pruned in a loop written by hand.
 #include <doctest/doctest.h>
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/adapter/low_rank.hpp>
+#include <espalier/adapter/sequential.hpp>
 #include <espalier/model/bert_files.hpp>
-#include <espalier/prune/compact.hpp>
 #include <espalier/prune/importance/taylor.hpp>
 #include <espalier/prune/pruner.hpp>
 #include <espalier/train/adamw.hpp>
 
 #include "allocations.hpp"
-#include "gradients.hpp"
+#include "whole_model.hpp"
 
 using namespace espalier;
 using namespace espalier::test;
@@ -30,50 +30,12 @@ BertConfig sizes() {
   return c;
 }
 
-/// A model of that family with its numbers drawn, and some units masked.
-template <class Device, template <class> class Adapter, class Family>
-struct Drawn {
-  using Model = EncoderModel<Device, Adapter, Family>;
-  Device device;
-  Model model;
-  static auto options() {
-    typename Model::AdapterOptions o{};
-    if constexpr (requires { o.rank; }) o.rank = 2;
-    return o;
-  }
-  Drawn(const BertConfig& c, bool mask) : model(device, {c}, options()) {
-    randomise(model, 3);
-    if (mask)
-      model.groups([&](auto group) {
-        std::vector<std::uint8_t> alive(std::size_t(group.units()), 1);
-        alive[std::size_t(group.layer)] = 0;
-        group.mask->set(device, alive);
-      });
-  }
-};
-
 template <template <class> class Adapter, class Family>
 double gradient_error(const BertConfig& c, const TextBatch& batch, bool mask) {
-  Drawn<Real, Adapter, Family> real(c, mask);
-  Drawn<Complex, Adapter, Family> imaginary(c, mask);
-  real.model.loss(batch);
-  Gradients got, exact;
-  for_each_parameter(real.model, [&](const std::string& path, auto& p) {
-    got.tensors.emplace_back(p.grad.data, p.grad.data + p.size());
-    got.names.push_back(path);
-  });
-  for_each_parameter(imaginary.model, [&](const std::string& path, auto& p) {
-    std::vector<double> slopes;
-    for (Index i = 0; i < p.size(); ++i) {
-      p.value.data[i] += std::complex<double>(0, 1e-50);
-      slopes.push_back(imaginary.model.evaluate(batch).value().imag() / 1e-50);
-      p.value.data[i] = p.value.data[i].real();
-    }
-    exact.tensors.push_back(std::move(slopes));
-    exact.names.push_back(path);
-  });
-  CHECK_FALSE(exact.tensors.empty());
-  return worst_error(got, exact);
+  Drawn<EncoderModel<Real, Adapter, Family>> real(c);
+  Drawn<EncoderModel<Complex, Adapter, Family>> imaginary(c);
+  if (mask) real.mask(), imaginary.mask();
+  return gradient_error(real.model, imaginary.model, batch);
 }
 
 using Classes = BertFamily<Bert, SequenceClassification>;
@@ -105,10 +67,28 @@ TEST_CASE("gradients of every task are the derivative of its loss, with and with
     }
 }
 
+TEST_CASE("masked == compacted == merged for each group, with adapters beside and behind the weight, padded or not") {
+  const std::vector<int> classes{2, -100, 1};
+  for (const bool pad : {false, true}) {
+    CAPTURE(pad);
+    TextBatch batch{.tokens = kTokens, .segments = kSegments, .labels = {.classes = classes}, .shape = kShape};
+    if (pad) batch.visible = kVisible;
+    BertConfig c = sizes();
+    c.labels.count = 3;
+    for (const char* kind : {"heads", "channels", ""}) {
+      expect_compacted<EncoderModel<Real, LowRankAdapter, Classes>>(c, batch, kind);
+      expect_compacted<EncoderModel<Real, SequentialAdapter, Classes>>(c, batch, kind);
+      expect_compacted<EncoderModel<Real, SequentialAdapter, RobertaClasses>>(c, batch, kind);
+    }
+    expect_merged_first<EncoderModel<Real, SequentialAdapter, Classes>>(c, batch);
+    expect_merged_first<EncoderModel<Real, SequentialAdapter, RobertaClasses>>(c, batch);
+  }
+}
+
 TEST_CASE("a classifier learns, is pruned on the way and compacted, in a loop written by hand") {
   BertConfig c = sizes();
   c.labels.count = 2;
-  Drawn<Real, LowRankAdapter, Classes> drawn(c, false);
+  Drawn<EncoderModel<Real, LowRankAdapter, Classes>> drawn(c);
   auto& model = drawn.model;
   AdamW optimizer(model, {.rate = 3e-2});
   Pruner pruner(model, TaylorImportance{}, EMAMask{.decay = 0.5}, CubicSchedule{.begin = 4, .end = 20, .sparsity = 0.4}, {.every = 4});
