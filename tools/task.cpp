@@ -6,6 +6,7 @@
 #include <espalier/data/read_texts.hpp>
 #include <espalier/io/safetensors.hpp>
 #include <espalier/model/adapter_labels.hpp>
+#include <espalier/model/encoder_families.hpp>
 #include <espalier/model/read_source.hpp>
 
 #include "trouble.hpp"
@@ -32,6 +33,12 @@ std::optional<LabelRules> labels_of_adapter(const TaskRequest& task) {
   return std::nullopt;
 }
 
+/// Whether a type of model has a family that predicts hidden tokens: where it has none, labels are all that it can be for.
+template <class... Family>
+bool may_predict_tokens(Families<Family...>, const std::string& model_type) {
+  return ((espalier::detail::predicts_tokens<Family>() && espalier::detail::serves<Family>(model_type)) || ...);
+}
+
 }  // namespace
 
 std::string labels_beside(const std::string& images) { return images.substr(0, images.size() - 4) + ".labels.npy"; }
@@ -43,7 +50,8 @@ bool predicts_tokens(const std::string& directory, const TaskRequest& task) {
   std::string said;
   if (const json::Value* all = source.config.find("architectures"); all != nullptr && all->size() > 0) said = all->at(0).as_string("architectures");
   if (said.ends_with("ForMaskedLM")) return true;
-  if (said.ends_with("ForSequenceClassification") || said.ends_with("ForImageClassification") || source.config.text("model_type", "") == "vit") return false;
+  if (said.ends_with("ForSequenceClassification") || said.ends_with("ForImageClassification") ||
+      !may_predict_tokens(EncoderFamilies{}, source.config.text("model_type", ""))) return false;
   throw Trouble{Errc::usage, format("config.json says {}, which is no task", said.empty() ? "nothing of architectures" : said), directory,
                 "say --task classification, regression or masked-lm"};
 }
