@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A block and a score of one's own in 60 lines, registered nowhere: a GPT-2 whose attention and feed-forward layer work side by side.
+// A block and a score of one's own, registered nowhere: a GPT-2 whose attention and feed-forward layer work side by side.
 #include <espalier/espalier.hpp>
 #include <espalier/backend/cpu.hpp>
 
@@ -8,30 +8,34 @@
 namespace esp = espalier;
 using Device = esp::Cpu<float>;
 
-/// y = x + attention(norm₁(x)) + mlp(norm₂(x)): both at once.                    Wang & Komatsuzaki 2021; Black et al. 2022
-template <class D, class Norm, class Mixer, class FeedForward, class Names>
-struct ParallelBlock : esp::PreNormBlock<D, Norm, Mixer, FeedForward, Names> {  // the parts, their names and their groups
-  using Base = esp::PreNormBlock<D, Norm, Mixer, FeedForward, Names>;
+/// y = x + attention(norm₁(x)) + mlp(norm₂(x)): both at once.                Wang & Komatsuzaki 2021; Black et al. 2022
+template <class D, class Norm, class Mixer, class Mlp, class Names>
+struct ParallelBlock : esp::PreNormBlock<D, Norm, Mixer, Mlp, Names> {  // whose parts, names and groups it has
+  using Base = esp::PreNormBlock<D, Norm, Mixer, Mlp, Names>;
   using T = typename D::Activation;
-  using Base::Base;
+  using Base::Base, Base::input_layernorm, Base::post_attention_layernorm, Base::self_attn, Base::mlp;
 
-  void prune_by(D&, esp::Granularity by) { esp::require(by == esp::Granularity::groups, "parallel blocks are pruned by heads and channels"); }
   esp::View<T, 2> forward(esp::Pass<D>& pass, esp::View<const T, 2> x, auto& act, const auto& context) const {
     act.x = x;
-    auto y = this->self_attn.forward(pass, this->input_layernorm.forward(pass, x, act.input_norm), act.attention, context);
-    const auto m = this->mlp.forward(pass, this->post_attention_layernorm.forward(pass, x, act.middle_norm), act.feed_forward);
+    auto y = self_attn.forward(pass, input_layernorm.forward(pass, x, act.input_norm), act.attention, context);
+    const auto m = mlp.forward(pass, post_attention_layernorm.forward(pass, x, act.middle_norm), act.feed_forward);
     act.attention.o.y = {};  // overwritten in place
-    for (const T* more : {x.data, static_cast<const T*>(m.data)}) pass.device.for_each(y.size(), esp::kernel::Accumulate<T>{more, y.data});
+    pass.device.for_each(y.size(), esp::kernel::Accumulate<T>{x.data, y.data});
+    pass.device.for_each(y.size(), esp::kernel::Accumulate<T>{m.data, y.data});
     return y;
   }
   void backward(esp::Pass<D>& pass, esp::View<const T, 2> dy, auto& act, esp::View<T, 2> dx, const auto& context) {
     auto scratch = pass.scratch();
     auto da = scratch.zeros(dy.rows(), dy.cols()), dm = scratch.zeros(dy.rows(), dy.cols());
-    this->self_attn.backward(scratch, dy, act.attention, da, context), this->mlp.backward(scratch, dy, act.feed_forward, dm);
+    self_attn.backward(scratch, dy, act.attention, da, context);
+    mlp.backward(scratch, dy, act.feed_forward, dm);
     if (!dx) return;
-    this->input_layernorm.backward(scratch, da, act.input_norm, dx);
-    this->post_attention_layernorm.backward(scratch, dm, act.middle_norm, dx);
+    input_layernorm.backward(scratch, da, act.input_norm, dx);
+    post_attention_layernorm.backward(scratch, dm, act.middle_norm, dx);
     pass.device.for_each(dx.size(), esp::kernel::Accumulate<T>{dy.data, dx.data});
+  }
+  void prune_by(D&, esp::Granularity by) {  // what leaves whole would have to leave the sum
+    esp::require(by == esp::Granularity::groups, "parallel blocks are pruned by heads and channels");
   }
 };
 struct ParallelFamily : esp::Gpt2Family {
@@ -39,26 +43,19 @@ struct ParallelFamily : esp::Gpt2Family {
   using Stem = esp::Gpt2Stem<D, Adapter, ParallelBlock>;
 };
 
-/// (s B A)²: how far training has moved a weight, added over the weights of a unit.
-template <class A>
+/// (s B U)²: how far training has moved a weight, added over the weights of a unit.
 struct Drift {
-  esp::View<const A, 2> b, a;  // (out, rank), (rank, in)
-  A scale;
-  ESPALIER_FN A operator()(esp::Index i, esp::Index j) const {
-    A sum(0);
-    for (esp::Index k = 0; k < a.rows(); ++k) sum += scale * b(i, k) * a(k, j);
+  esp::LowRankTerm<float> moved;
+  ESPALIER_FN float operator()(esp::Index i, esp::Index j) const {
+    float sum = 0;
+    for (esp::Index k = 0; k < moved.u.rows(); ++k) sum += float(moved.scale) * moved.b(i, k) * moved.u(k, j);
     return sum * sum;
   }
 };
 struct DriftImportance {
   static constexpr esp::Needs needs = esp::Needs::nothing;  // but the weights
   void score(auto& pass, const auto& p, esp::Axis axis, auto out) const {
-    using Element = Drift<float>;
-    const auto term = p.adapter.term(pass, p.weight.view());
-    const Element element{term.b, term.u, float(term.scale)};
-    const esp::kernel::ScoreColumns<Element, float> columns{element, p.out(), out};
-    if (axis == esp::Axis::columns) return pass.device.for_each_row(columns.blocks(), columns);
-    pass.device.for_each_row(p.out(), esp::kernel::ScoreRows<Element, float>{element, p.in(), out});
+    esp::add_scores(pass.device, Drift{p.adapter.term(pass, p.weight.view())}, p.out(), p.in(), axis, out);
   }
   ESPALIER_FN auto finish(auto sum, esp::Index) const { return sum; }
   void settings(auto&& f) const { f("importance", "drift"); }

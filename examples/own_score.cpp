@@ -24,13 +24,7 @@ struct NormImportance {
 
   template <class Device, class Projection, class A>
   void score(esp::Pass<Device>& pass, const Projection& p, esp::Axis axis, esp::View<A, 1> out) const {
-    using Element = Square<typename Projection::W, A>;
-    if (axis == esp::Axis::rows) {
-      pass.device.for_each_row(p.out(), esp::kernel::ScoreRows<Element, A>{{p.weight.view()}, p.in(), out});
-    } else {
-      const esp::kernel::ScoreColumns<Element, A> columns{{p.weight.view()}, p.out(), out};
-      pass.device.for_each_row(columns.blocks(), columns);
-    }
+    esp::add_scores(pass.device, Square<typename Projection::W, A>{p.weight.view()}, p.out(), p.in(), axis, out);
   }
   template <class A>
   ESPALIER_FN A finish(A sum, esp::Index) const {

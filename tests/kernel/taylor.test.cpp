@@ -69,7 +69,7 @@ template <class Device, class Element>
 std::vector<double> streamed(Device& device, const Element& element, Index out, Index in, Axis axis) {
   using A = typename Device::Accumulate;
   std::vector<A> score(std::size_t(axis == Axis::rows ? out : in), A(0));
-  espalier::detail::add_scores(device, element, out, in, axis, vector(score.data(), Index(score.size())));
+  add_scores(device, element, out, in, axis, vector(score.data(), Index(score.size())));
   return std::vector<double>(score.begin(), score.end());
 }
 
@@ -122,7 +122,7 @@ TEST_CASE_TEMPLATE("scores are added to what is there", Device, DEVICES) {
   Device device;
   const Operands<double, double> o(5, 9, 2, 33, true);
   std::vector<double> score(9, 100.0);
-  espalier::detail::add_scores(device, o.taylor(1, 1, 1, Power::abs), 5, 9, Axis::columns, vector(score.data(), 9));
+  add_scores(device, o.taylor(1, 1, 1, Power::abs), 5, 9, Axis::columns, vector(score.data(), 9));
   auto want = o.sums(o.dense(1, 1, 1, Power::abs), Axis::columns);
   for (double& x : want) x += 100;
   CHECK(score == want);

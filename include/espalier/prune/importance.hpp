@@ -104,6 +104,15 @@ auto effective_bias(Pass<Device>& pass, const Projection& p) {
   return p.bias.view();
 }
 
+/// What to do about a score that is not finite.
+template <class Score>
+constexpr const char* hint_of() {
+  if constexpr (requires { Score::hint; }) return Score::hint;
+  else return "look at the loss, lower the learning rate or clip the gradients";
+}
+
+}  // namespace detail
+
 /// score += the sums of element(i, j) along rows or columns.
 template <class Device, class Element, class A>
 void add_scores(Device& device, const Element& element, Index rows, Index cols, Axis axis, View<A, 1> score) {
@@ -114,14 +123,5 @@ void add_scores(Device& device, const Element& element, Index rows, Index cols, 
     device.for_each_row(columns.blocks(), columns);
   }
 }
-
-/// What to do about a score that is not finite.
-template <class Score>
-constexpr const char* hint_of() {
-  if constexpr (requires { Score::hint; }) return Score::hint;
-  else return "look at the loss, lower the learning rate or clip the gradients";
-}
-
-}  // namespace detail
 
 }  // namespace espalier::inline v0

@@ -29,7 +29,7 @@ struct FullTaylorImportance {
       const Index n = std::min(step, p.out() - i);
       pass.device.gemm(A(1), sight.dy.cols(i, n).t(), sight.x, A(0), g.rows(0, n));
       const kernel::GradientElement<typename Projection::W, A> element{weight.rows(i, n), g.rows(0, n), power};
-      detail::add_scores(pass.device, element, n, p.in(), axis, axis == Axis::rows ? vector(out.data + i, n) : out);
+      add_scores(pass.device, element, n, p.in(), axis, axis == Axis::rows ? vector(out.data + i, n) : out);
     }
   }
   /// (G∘W)² of single weights, of one micro-batch.

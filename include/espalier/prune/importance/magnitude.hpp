@@ -12,7 +12,7 @@ struct MagnitudeImportance {
   void score(Pass<Device>& pass, const Projection& p, Axis axis, View<A, 1> out) const {
     auto scratch = pass.scratch();
     const kernel::MagnitudeElement<typename Projection::W, A> element{detail::effective_weight(scratch, p)};
-    detail::add_scores(pass.device, element, p.out(), p.in(), axis, out);
+    add_scores(pass.device, element, p.out(), p.in(), axis, out);
   }
   /// abs(W) of single weights.
   template <class Device, class Projection>

@@ -45,7 +45,7 @@ struct OBSImportance {
     if (width == 1) {
       const auto factor = scratch.template vector<A>(in);
       device.for_each(in, kernel::SaliencyFactors<A>{inverse, inputs.units, factor});
-      detail::add_scores(device, kernel::SaliencyElement<W, A>{weight, factor}, p.out(), in, Axis::columns, out);
+      add_scores(device, kernel::SaliencyElement<W, A>{weight, factor}, p.out(), in, Axis::columns, out);
       return;
     }
     // [H⁻¹]_QQ = L Lᵀ, and the score is ½ ‖L⁻¹ w_Q‖².
@@ -62,7 +62,7 @@ struct OBSImportance {
         device.for_each_row(n, kernel::WeightColumns<W, A>{weight.rows(i, n), first, {}, w.rows(0, n)});
         device.gemm(A(1), View<const A, 2>(w.rows(0, n)), l.t(), A(0), y.rows(0, n));
         const kernel::HalfSquare<A> element{y.rows(0, n), inputs.units, first};
-        detail::add_scores(device, element, n, width, Axis::columns, vector(out.data + first, width));
+        add_scores(device, element, n, width, Axis::columns, vector(out.data + first, width));
       }
     }
   }

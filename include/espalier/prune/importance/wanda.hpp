@@ -25,7 +25,7 @@ struct WandaImportance {
     const auto norm = scratch.template vector<A>(p.in());
     pass.device.for_each(p.in(), kernel::InputNorms<A>{inputs.squares, inputs.tokens, mean, norm});
     const kernel::WandaElement<typename Projection::W, A> element{detail::effective_weight(scratch, p), norm};
-    detail::add_scores(pass.device, element, p.out(), p.in(), axis, out);
+    add_scores(pass.device, element, p.out(), p.in(), axis, out);
   }
   /// Single weights: abs(W_ij) times this, as a rule within a row.
   static constexpr Power element_power = Power::abs;
