@@ -135,6 +135,12 @@ CASES = {
     # As the larger ones of the second version: a convolution beside the first layer.
     "deberta-convolution": ("deberta-v2", dict(num_labels=2, conv_kernel_size=5, conv_act="gelu", num_attention_heads=2),
                             dict(task="classes", targets=["query_proj", "key_proj", "output.dense"], saved=["classifier", "pooler"])),
+    # Ranks and scales of single maps, and of one both.
+    "llama-patterns": ("llama", dict(vocab_size=24, hidden_size=12, intermediate_size=20, head_dim=4, num_attention_heads=2,
+                                     num_key_value_heads=1),
+                       dict(targets=["q_proj", "v_proj", "down_proj"],
+                            ranks={"model.layers.0.mlp.down_proj": 3, "model.layers.1.self_attn.q_proj": 2},
+                            alphas={"model.layers.0.mlp.down_proj": 5, "model.layers.1.self_attn.v_proj": 3})),
 }
 
 
@@ -308,6 +314,7 @@ def make(out, index, name):
     targets = options.get("targets", GPT2_LINEAR if kind == "gpt2" else ALL_LINEAR)
     lora = peft.LoraConfig(r=2 if task else 4, lora_alpha=8, target_modules=targets, lora_dropout=0.0,
                            fan_in_fan_out=kind == "gpt2", use_rslora=options.get("rslora", False),
+                           rank_pattern=options.get("ranks", {}), alpha_pattern=options.get("alphas", {}),
                            task_type={None: "CAUSAL_LM", "classes": "SEQ_CLS", "masked": None, "images": None}[task],
                            modules_to_save=["classifier"] if task == "images" else options.get("saved"))
     adapted = peft.get_peft_model(narrow, lora)

@@ -13,7 +13,7 @@ namespace espalier::test {
 /// Checkpoints that transformers and peft wrote: see tests/python/make_golden.py.
 inline const char* const golden_cases[] = {
     "llama-mha",         "llama-gqa",         "llama-gqa-rslora", "llama-mqa",  "llama-bias",    "llama-tied", "llama-head-dim",
-    "llama-rope-linear", "llama-rope-llama3", "llama-v4-config",  "llama-bf16", "llama-sharded", "mistral",    "qwen2",
+    "llama-rope-linear", "llama-rope-llama3", "llama-v4-config",  "llama-bf16", "llama-sharded", "llama-patterns", "mistral", "qwen2",
     "qwen3"};
 
 inline std::string golden_directory(const std::string& name) { return std::string(ESPALIER_TEST_DATA) + "/hf/" + name; }

@@ -71,6 +71,7 @@ void save_adapter(Model& model, const std::string& directory, const SaveAdapterO
   std::map<std::string, const A*> values;
   std::vector<TensorSpec> specs;
   json::Value ranks = json::Value::object(), alphas = json::Value::object();
+  const auto whole = [](double x) { return x == std::floor(x) && std::abs(x) < 1e15 ? json::Value(Index(x)) : json::Value(x); };
   const LowRankOptions& common = model.adapter;
   bool flipped = false;
   for_each_projection(model, [&](const std::string& stored, auto& p) {
@@ -82,7 +83,7 @@ void save_adapter(Model& model, const std::string& directory, const SaveAdapterO
     own.rank = p.adapter.rank();
     const double alpha = p.adapter.scale * (own.rank_stabilised ? std::sqrt(double(own.rank)) : double(own.rank));
     if (own.rank != common.rank) ranks.set(path, own.rank);
-    if (std::abs(alpha - common.alpha) > 1e-12 * common.alpha) alphas.set(path, alpha);
+    if (std::abs(alpha - common.alpha) > 1e-12 * common.alpha) alphas.set(path, whole(alpha));
     for_each_parameter(p, [&](const std::string& name, auto& parameter) {
       const std::string full = std::string(detail::kPeftPrefix) + path + "." + name;
       specs.push_back({full, options.dtype.value_or(dtype_of<A>), {parameter.rows, parameter.cols}});
@@ -108,7 +109,6 @@ void save_adapter(Model& model, const std::string& directory, const SaveAdapterO
   if (options.base.empty() && is_pruned(plan)) {
     fail(Errc::usage, "{}: the adapter of a pruned model fits that model only: save the model first and name its directory as base", directory);
   }
-  const auto whole = [](double x) { return x == std::floor(x) && std::abs(x) < 1e15 ? json::Value(Index(x)) : json::Value(x); };
   json::Value config = json::Value::object({
       {"alpha_pattern", alphas}, {"auto_mapping", nullptr},
       {"base_model_name_or_path", options.base.empty() ? model.source.directory : options.base},
