@@ -92,9 +92,11 @@ Attended<typename Device::Activation> attend(const Heads& c, const std::vector<d
 }
 
 /// The definition, a row of the softmax at a time: forward, and its derivative as a textbook has it.
-/// visible: which keys are no padding, whoever looks; none given: a query sees the past.
+/// visible: which keys are no padding, whoever looks; none given: a query sees the past. position: in documents, which a
+/// query does not look beyond.
 Attended<double> define(const Heads& c, const std::vector<double>& forward, const std::vector<double>& backward,
-                        const std::vector<int>& visible = {}, const kernel::AttentionDropout& drop = {}) {
+                        const std::vector<int>& visible = {}, const kernel::AttentionDropout& drop = {},
+                        const std::vector<int>& position = {}) {
   const auto kept = [&](Index b, Index h, Index t, Index s) {  // 0, or what is left is worth more
     if (drop.q == 0) return 1.0;
     const RandomStream stream{drop.state->seed, Purpose::dropout, drop.which, drop.state->step};
@@ -120,7 +122,10 @@ Attended<double> define(const Heads& c, const std::vector<double>& forward, cons
         const double m = forward[std::size_t(g)], mb = backward[std::size_t(g)];
         const auto at_q = [&](Index j) { return std::size_t((b * c.seq + t) * c.queries() + h * c.width + j); };
         const auto at_k = [&](Index s, Index j) { return std::size_t((b * c.seq + s) * c.keys() + g * c.width + j); };
-        const auto sees = [&](Index s) { return visible.empty() ? s <= t : visible[std::size_t(b * c.seq + s)] != 0; };
+        const Index document = position.empty() ? 0 : t - position[std::size_t(b * c.seq + t)];
+        const auto sees = [&](Index s) {
+          return visible.empty() ? document <= s && s <= t : visible[std::size_t(b * c.seq + s)] != 0;
+        };
         std::vector<double> p(static_cast<std::size_t>(c.seq), 0), dp(p.size(), 0);
         double total = 0, mean = 0;
         for (Index s = 0; s < c.seq; ++s) {
@@ -221,6 +226,75 @@ TEST_CASE("in both directions a query sees every key that is no padding, whateve
     }
 }
 
+namespace {
+
+/// Positions in documents of these lengths, again and again through every sequence.
+std::vector<int> positions_of(const Heads& c, const std::vector<Index>& lengths) {
+  std::vector<int> position;
+  for (Index b = 0; b < c.batch; ++b)
+    for (Index t = 0, left = 0, at = 0, number = b; t < c.seq; ++t, --left, ++at) {
+      if (left == 0) left = lengths[std::size_t(number++) % lengths.size()], at = 0;
+      position.push_back(int(at));
+    }
+  return position;
+}
+// Documents of one token, about a tile, about a block, beyond them, and all sorts side by side.
+const std::vector<Index> kDocuments[] = {{1}, {2, 1, 3}, {31, 33}, {32}, {64, 1, 7}, {70, 3, 40}, {5, 90, 1, 1, 12}, {1000}};
+
+}  // namespace
+
+TEST_CASE("of several documents in a sequence a query sees the past of its own, wherever tiles and blocks end") {
+  for (const Heads& c : kCases)
+    for (const auto& lengths : kDocuments) {
+      CAPTURE(c.seq);
+      CAPTURE(lengths.front());
+      const auto position = positions_of(c, lengths);
+      const kernel::Causal sees{position.data()};
+      const auto expected = define(c, ones(c), ones(c), {}, {}, position);
+      // Each document of one token: nothing depends on queries and keys, and of zero there is no relative error.
+      const bool alone = lengths.front() == 1 && lengths.size() == 1;
+      const auto off = [&](const auto& got) {
+        const double values = std::max(relative_error(widened(got.y), expected.y), relative_error(widened(got.dv), expected.dv));
+        return alone ? values : std::max(values, worst(got, expected));
+      };
+      CHECK(off(attend<Oracle<double>>(c, ones(c), ones(c), 0, sees)) < 1e-13);
+      CHECK(off(attend<Cpu<double>>(c, ones(c), ones(c), 0, sees)) < 1e-13);
+      CHECK(off(attend<Cpu<float>>(c, ones(c), ones(c), 0, sees)) < 2e-5);
+      if (lengths.front() == 1000) {  // a document that is the sequence has the bits of no documents at all
+        const auto a = attend<Cpu<float>>(c, ones(c), ones(c), 0, sees), b = attend<Cpu<float>>(c, ones(c), ones(c));
+        CHECK((a.y == b.y && a.lse == b.lse && a.dq == b.dq && a.dk == b.dk && a.dv == b.dv));
+      }
+      if (c.groups > 1 && !alone) {
+        std::vector<double> forward = ones(c), backward = ones(c);
+        forward[0] = 0, forward[1] = 0, backward[1] = 0;
+        CHECK(worst(attend<Cpu<double>>(c, forward, backward, 0, sees), define(c, forward, backward, {}, {}, position)) < 1e-13);
+      }
+    }
+}
+
+TEST_CASE("another document's scores, of any size, leave no trace") {
+  const Heads c{1, 150, 2, 2, 16};
+  for (const double spike : {1e4, -1e4, 1e30}) {  // of the key at 75, which softmax must not take for a maximum elsewhere
+    std::vector<int> position = positions_of(c, {1000});
+    for (Index t = 0; t < c.seq; ++t) position[std::size_t(t)] = int(t < 75 ? t : t < 77 ? t - 75 : t - 77);
+    const kernel::Causal sees{position.data()};
+    const auto got = attend<Cpu<float>>(c, ones(c), ones(c), spike, sees), calm = attend<Cpu<float>>(c, ones(c), ones(c), 0, sees);
+    for (Index j = 0; j < c.queries(); ++j)  // the query at 75 sees that key alone, whatever the score is
+      CHECK(got.y[std::size_t(75 * c.queries() + j)] == calm.y[std::size_t(75 * c.queries() + j)]);
+    const auto elsewhere = [&](const std::vector<float>& x) {  // without the rows of the document that has the key
+      const auto width = std::ptrdiff_t(x.size()) / c.seq;
+      std::vector<float> rest(x.begin(), x.begin() + 75 * width);
+      rest.insert(rest.end(), x.begin() + 77 * width, x.end());
+      return rest;
+    };
+    CHECK(elsewhere(got.y) == elsewhere(calm.y));
+    CHECK(elsewhere(got.lse) == elsewhere(calm.lse));
+    CHECK(elsewhere(got.dq) == elsewhere(calm.dq));
+    CHECK(elsewhere(got.dk) == elsewhere(calm.dk));
+    CHECK(elsewhere(got.dv) == elsewhere(calm.dv));
+  }
+}
+
 TEST_CASE("dropout of probabilities is drawn by place, of the uncompacted model, and again in backward") {
   const Heads c{2, 70, 2, 2, 5};
   std::vector<int> visible(std::size_t(c.tokens()), 1);
@@ -237,10 +311,15 @@ TEST_CASE("dropout of probabilities is drawn by place, of the uncompacted model,
 
   // Queries that leave with the key that they share.
   const Heads grouped{2, 70, 6, 2, 5};
-  const kernel::Causal past{{.q = 0.3, .which = 9, .state = &state, .origin = origin.data(), .full = 5, .each = 3}};
+  const kernel::Causal past{nullptr, {.q = 0.3, .which = 9, .state = &state, .origin = origin.data(), .full = 5, .each = 3}};
   const auto shared = define(grouped, ones(grouped), ones(grouped), {}, past.dropout);
   CHECK(worst(attend<Cpu<double>>(grouped, ones(grouped), ones(grouped), 0, past), shared) < 1e-13);
   CHECK(worst(attend<Oracle<double>>(grouped, ones(grouped), ones(grouped), 0, past), shared) < 1e-13);
+
+  const auto position = positions_of(grouped, {5, 40, 1, 12});
+  const kernel::Causal own{position.data(), past.dropout};
+  CHECK(worst(attend<Cpu<double>>(grouped, ones(grouped), ones(grouped), 0, own),
+              define(grouped, ones(grouped), ones(grouped), {}, past.dropout, position)) < 1e-13);
 }
 
 TEST_CASE("scores of any size are survived: softmax subtracts its maximum, wherever it is met") {
@@ -269,17 +348,20 @@ TEST_CASE("attention runs in the complex field, where a step into the imaginary 
 TEST_CASE("the bits of attention do not depend on the number of threads") {
   const Heads c{3, 90, 4, 2, 24};
   const int before = omp_get_max_threads();
-  std::vector<Attended<float>> results;
-  for (const int threads : {1, 2, 3}) {
-    omp_set_num_threads(threads);
-    results.push_back(attend<Cpu<float>>(c, {1, 1}, {1, 1}));
-  }
-  omp_set_num_threads(before);
-  for (const auto& r : results) {
-    CHECK(r.y == results[0].y);
-    CHECK(r.dq == results[0].dq);
-    CHECK(r.dk == results[0].dk);
-    CHECK(r.dv == results[0].dv);
+  const auto position = positions_of(c, {5, 40, 1, 12});
+  for (const kernel::Causal& sees : {kernel::Causal{}, kernel::Causal{position.data()}}) {
+    std::vector<Attended<float>> results;
+    for (const int threads : {1, 2, 3}) {
+      omp_set_num_threads(threads);
+      results.push_back(attend<Cpu<float>>(c, {1, 1}, {1, 1}, 0, sees));
+    }
+    omp_set_num_threads(before);
+    for (const auto& r : results) {
+      CHECK(r.y == results[0].y);
+      CHECK(r.dq == results[0].dq);
+      CHECK(r.dk == results[0].dk);
+      CHECK(r.dv == results[0].dv);
+    }
   }
 }
 #endif

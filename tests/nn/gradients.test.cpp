@@ -40,9 +40,10 @@ struct Angled {
   Inner inner;
   Rotary<Device> rotary;
   bool brief = false;
+  const int* position = nullptr;
 
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
-    act.angles = rotary.angles(pass);
+    act.angles = rotary.angles(pass, position);
     if constexpr (requires { typename Inner::Context; act.inner.input_norm; })
       if (brief) return forward_briefly(inner, pass, View<const T, 2>(x), act.inner, act.angles);
     return inner.forward(pass, x, act.inner, act.angles);
@@ -93,12 +94,12 @@ auto make_linear(bool bias) {
   };
 }
 template <template <class> class Adapter>
-auto make_attention(const AttentionOptions& o, bool mask) {
+auto make_attention(const AttentionOptions& o, bool mask, const int* position = nullptr) {
   return [=](auto& device) {
     using Device = std::remove_reference_t<decltype(device)>;
     Attention<Device, Adapter> attention(device, o, "a", options<Adapter<Device>>());
     if (mask && o.groups > 1) attention.units.set(device, {1, 0});
-    return Angled<Device, Attention<Device, Adapter>>{std::move(attention), Rotary<Device>(device, o.head_dim, {})};
+    return Angled<Device, Attention<Device, Adapter>>{std::move(attention), Rotary<Device>(device, o.head_dim, {}), false, position};
   };
 }
 template <template <class> class Adapter>
@@ -151,6 +152,14 @@ TEST_CASE("attention: backward is the derivative of forward, for every sharing o
       check(make_attention<Frozen>(c.options, mask), c.options.hidden);
       check(make_attention<LowRankAdapter>(c.options, mask), c.options.hidden);
     }
+  }
+}
+
+TEST_CASE("attention over several documents in a sequence: backward is the derivative of forward") {
+  const int position[] = {0, 1, 0, 1, 2, 0, 0, 1, 2, 0};
+  for (const auto& c : kAttention) {
+    CAPTURE(c.name);
+    for (bool mask : {false, true}) check(make_attention<LowRankAdapter>(c.options, mask, position), c.options.hidden);
   }
 }
 

@@ -104,6 +104,9 @@ void row_kernels(Launch& launch) {
   y = start;
   launch("EmbedWithPosition", Sums::exact, rows,
          kernel::EmbedWithPosition<T, T>{in(x, rows), in(up, rows), tokens.data(), 3, out(y, rows)}, y);
+  const std::vector<int> own{0, 1, 0, 0, 1};  // positions in documents of two tokens and of one
+  launch("EmbedWithPosition", Sums::exact, rows,
+         kernel::EmbedWithPosition<T, T>{in(x, rows), in(up, rows), tokens.data(), 3, out(y, rows), own.data()}, y);
   const std::vector<int> kinds{0, 1, 1, 0, 1}, places{3, 4, 0, 1, 1};
   y = start;
   launch("EmbedWithSegment", Sums::exact, rows,
@@ -166,6 +169,8 @@ void row_kernels(Launch& launch) {
   const auto cosine = eighths<A>(3 * 7, 6), sine = eighths<A>(3 * 7, 7);  // 5 heads of 14, 3 positions
   y = x;
   launch("Rotate", Sums::exact, rows, kernel::Rotate<T, A>{in(cosine, 3), in(sine, 3), 5, -1, out(y, rows)}, y);
+  y = x;
+  launch("Rotate", Sums::exact, rows, kernel::Rotate<T, A>{in(cosine, 3), in(sine, 3), 5, -1, out(y, rows), own.data()}, y);
 
   const std::vector<int> targets{4, kIgnore, 69, 0, 33};
   auto loss = std::vector<A>(std::size_t(rows), A(9));
@@ -218,6 +223,21 @@ void attention_kernels(Launch& launch) {
   launch("AttentionBackwardQueries", Sums::rounded, queries.rows(), queries, dq, delta);
   const kernel::AttentionBackwardKeys<T, A> keys{common};
   launch("AttentionBackwardKeys", Sums::rounded, keys.rows(), keys, dk, dv);
+
+  std::vector<int> position;  // of documents, some within a tile and one beyond a block
+  for (Index t = 0; t < tokens; ++t)
+    position.push_back(t % layout.seq == 0 || t == 3 || t == 4 || t == 37 || t == 76 ? 0 : position.back() + 1);
+  auto packed = forward;
+  packed.sees.position = position.data();
+  launch("Attention", Sums::rounded, packed.rows(), packed, y, lse);
+  const auto kept_packed = y;
+  const auto sums_packed = lse;
+  auto common_packed = common;
+  common_packed.y = in(kept_packed, tokens), common_packed.lse = in(sums_packed, tokens), common_packed.sees = packed.sees;
+  const kernel::AttentionBackwardQueries<T, A> queries_packed{common_packed};
+  launch("AttentionBackwardQueries", Sums::rounded, queries_packed.rows(), queries_packed, dq, delta);
+  const kernel::AttentionBackwardKeys<T, A> keys_packed{common_packed};
+  launch("AttentionBackwardKeys", Sums::rounded, keys_packed.rows(), keys_packed, dk, dv);
 
   std::vector<int> visible(std::size_t(tokens), 1);  // holes, and padding on both sides
   for (const Index t : {Index(0), Index(1), Index(40), layout.seq - 1, layout.seq, tokens - 2, tokens - 1}) visible[std::size_t(t)] = 0;

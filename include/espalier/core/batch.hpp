@@ -15,6 +15,9 @@ struct Batch {
   double weight = 0;
   /// Which part of the accumulated batch this is.
   std::uint32_t micro = 0;
+  /// (batch · seq) of each token in its document, where a sequence holds several: 0 begins one, and no token sees another
+  /// document. Empty: every sequence is one document.
+  std::span<const int> positions = {};
 
   Index counted() const {
     Index n = 0;

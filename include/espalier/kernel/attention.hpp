@@ -40,7 +40,7 @@ struct Attention {
     const Index g = at.group(h), u = unit(h), d = at.width, first = b * at.seq, t0 = tile * lanes;
     const Index count = t0 + lanes < at.seq ? lanes : at.seq - t0;
     const auto out = at.part(y, first + t0, count, h);
-    const Index begin = sees.begin(b, at.seq), end = sees.end(b, at.seq, t0 + count);
+    const Index begin = sees.begin(b, at.seq, t0), end = sees.end(b, at.seq, t0 + count);
     if ((mask(u) == A(0) && seen(u) == A(0)) || begin >= end) {
       for (Index i = 0; i < count; ++i) team.each(d, [&](Index j) { out.row(i)[j] = T(0.0f); });
       team.each(count, [&](Index l) { lse(first + t0 + l, h) = A(0); });
@@ -57,11 +57,17 @@ struct Attention {
       const auto block_k = at.part(k, first + s0, keys, g);
       team.multiply(block_k, View<const A, 2>(qt), A(0), p.rows(0, keys));
       positions.add(team, {h, s0, t0, true}, block_k, View<const A, 2>(qt), p.rows(0, keys), aside);
-      team.each(lanes, [&](Index l) { next[l] = s0 == begin ? p.data[l] : top[l]; });  // the first key is seen by everybody
+      const Index some = s0 == begin ? visible.visible(0).to : lanes;  // who see the first key; others' documents begin later
+      team.each(lanes, [&](Index l) { next[l] = s0 != begin ? top[l] : l < some ? p.data[l] : A(0); });
       for (Index i = 0; i < keys; ++i) {
         const A* const s = p.row(i);
-        const Index from = visible.from(i);
-        team.each(lanes - from, [&](Index l) { next[from + l] = larger(next[from + l], s[from + l]); });
+        const LaneRange seen_by = visible.visible(i);
+        const Index from = seen_by.from, to = seen_by.to;
+        if (visible.begins(i)) {
+          team.each(to - from, [&](Index l) { next[from + l] = top[from + l] = s[from + l]; });
+        } else {
+          team.each(to - from, [&](Index l) { next[from + l] = larger(next[from + l], s[from + l]); });
+        }
       }
       if (s0 == begin) {
         team.each(lanes, [&](Index l) { total[l] = A(0); });

@@ -49,7 +49,7 @@ struct AttentionBackwardQueries : AttentionBackward<T, A, Sees, Positions> {
     const Index tile = n % o.tiles(), h = n / o.tiles() % o.heads, b = n / o.tiles() / o.heads;
     const Index g = o.group(h), u = this->unit(h), d = o.width, first = b * o.seq, t0 = tile * lanes;
     const Index count = t0 + lanes < o.seq ? lanes : o.seq - t0;
-    const Index begin = this->sees.begin(b, o.seq), end = this->sees.end(b, o.seq, t0 + count);
+    const Index begin = this->sees.begin(b, o.seq, t0), end = this->sees.end(b, o.seq, t0 + count);
     const auto out = o.part(this->dq, first + t0, count, h);
     if (this->seen(u) == A(0) || begin >= end) {
       this->clear(team, out);
@@ -135,14 +135,14 @@ struct AttentionBackwardKeys : AttentionBackward<T, A, Sees, Positions> {
     A* const aside = ds.row(block);
     team.copy(o.part(this->k, first + s0, count, g).t(), kt);
     team.copy(o.part(this->v, first + s0, count, g).t(), vt);
-    const Index begin = this->sees.first_query(s0);
+    const Index begin = this->sees.first_query(s0), end = this->sees.end_query(b, o.seq, s0 + count);
     for (Index h = h0; reads(h); ++h) {
       if (this->seen(this->unit(h)) == A(0)) continue;
-      for (Index t0 = begin; t0 < o.seq; t0 += block) {
-        const Index queries = t0 + block < o.seq ? block : o.seq - t0;
+      for (Index t0 = begin; t0 < end; t0 += block) {
+        const Index queries = t0 + block < end ? block : end - t0;
         const auto qs = o.part(this->q, first + t0, queries, h), dys = o.part(this->dy, first + t0, queries, h);
         const A beta(h == h0 && t0 == begin ? 0.0f : 1.0f);
-        const auto visible = this->sees.queries(queries, t0, s0);
+        const auto visible = this->sees.queries(b, o.seq, queries, t0, s0);
         team.multiply(qs, View<const A, 2>(kt), A(0), p.rows(0, queries));
         this->positions.add(team, {h, t0, s0, false}, qs, View<const A, 2>(kt), p.rows(0, queries), aside);
         team.multiply(dys, View<const A, 2>(vt), A(0), ds.rows(0, queries));

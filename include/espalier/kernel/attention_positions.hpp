@@ -36,7 +36,7 @@ struct AttentionBackwardPositions : AttentionBackward<T, A, Sees, RelativePositi
     A *const log_sum = dp.row(block), *const mean = log_sum + lanes, *const aside = mean + lanes;
     for (Index t0 = 0; t0 < o.seq; t0 += lanes) {
       const Index count = t0 + lanes < o.seq ? lanes : o.seq - t0;
-      const Index begin = this->sees.begin(b, o.seq), end = this->sees.end(b, o.seq, t0 + count);
+      const Index begin = this->sees.begin(b, o.seq, t0), end = this->sees.end(b, o.seq, t0 + count);
       team.copy(o.part(this->q, first + t0, count, h).t(), qt);
       team.copy(o.part(this->dy, first + t0, count, h).t(), dyt);
       team.each(lanes, [&](Index l) {

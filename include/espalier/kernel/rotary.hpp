@@ -18,7 +18,8 @@ struct RotaryTable {
   }
 };
 
-// Rotates pairs (j, j + width/2) of every head by direction · t · frequency(j), in place; row i is position i mod seq.
+// Rotates pairs (j, j + width/2) of every head by direction · t · frequency(j), in place; row i is at position(i), or at
+// i mod seq.
 // direction = −1 is the inverse and the adjoint.                                            Su et al. 2021, half-split form
 template <class T, class A>
 struct Rotate {
@@ -26,11 +27,12 @@ struct Rotate {
   Index heads;
   double direction;
   View<T, 2> x;  // (rows, heads * width)
+  const int* position = nullptr;  // (rows), each less than seq; or null
 
   ESPALIER_FN Index width() const { return cosine.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
-    const Index half = cosine.cols(), t = i % cosine.rows();
+    const Index half = cosine.cols(), t = position != nullptr ? position[i] : i % cosine.rows();
     const A *const cosines = cosine.row(t), *const sines = sine.row(t);
     const A sign = A(direction);
     for (Index h = 0; h < heads; ++h) {

@@ -63,24 +63,64 @@ struct AttentionDropout {
   }
 };
 
+/// Documents side by side in a sequence: a token's position counts from the first of its own document.
+struct Documents {
+  const int* position = nullptr;  // (seq); null: the sequence is one document
+  Index seq = 0;
+
+  ESPALIER_FN Index begin(Index t) const { return position == nullptr ? 0 : t - position[t]; }
+  ESPALIER_FN bool begins(Index t) const { return position != nullptr && position[t] == 0; }
+  /// The first token of [from, last) that belongs to a document behind that of t; last: there is none. No document begins
+  /// before the one in front of it, so that halving finds it.
+  ESPALIER_FN Index end(Index t, Index from, Index last) const {
+    if (position == nullptr) return last;
+    while (from < last) {
+      const Index middle = from + (last - from) / 2;
+      if (begin(middle) > t) last = middle;
+      else from = middle + 1;
+    }
+    return last;
+  }
+};
+
+/// Neighbouring lanes of a tile, [from, to).
+struct LaneRange {
+  Index from, to;
+  ESPALIER_FN bool all() const { return from == 0 && to == HeadLayout::lanes; }
+};
+
 /// Row by row through a tile whose lane l is at position `lane_at + l`: f(number, lane) where visible, 0 elsewhere.
 struct CausalTile {
   Index rows, row_at, lane_at;
   bool rows_are_keys;
+  Documents documents = {};
 
-  /// The first lane (query) that sees key i.
-  ESPALIER_FN Index from(Index i) const { return row_at + i > lane_at ? row_at + i - lane_at : 0; }
+  /// The lanes (queries) that see key i, those at its position or later; or the lanes (keys) that query i sees, up to its
+  /// own: of one document both. Lanes beyond the sequence are what they are.
+  ESPALIER_FN LaneRange visible(Index i) const {
+    constexpr Index lanes = HeadLayout::lanes;
+    const Index row = row_at + i, at = row - lane_at;
+    if (rows_are_keys) {
+      const Index from = at < 0 ? 0 : at;
+      if (documents.position == nullptr) return {from, lanes};
+      const Index last = lane_at + lanes < documents.seq ? lane_at + lanes : documents.seq;
+      const Index end = documents.end(row, lane_at + from, last);
+      return {from, end == last ? lanes : end - lane_at};
+    }
+    const Index before = documents.begin(row) - lane_at;
+    return {before < 0 ? 0 : before < lanes ? before : lanes, at >= lanes - 1 ? lanes : at + 1};
+  }
+  /// Whether key i is the first that its lanes see, and not the first of the sequence's that anybody here does.
+  ESPALIER_FN bool begins(Index i) const { return documents.begins(row_at + i); }
 
   template <class Team, class A, class F>
   ESPALIER_FN void each(Team& team, View<A, 2> x, F f) const {
     constexpr Index lanes = HeadLayout::lanes;
     for (Index i = 0; i < rows; ++i) {
       A* const xi = x.row(i);
-      // Keys are seen by lanes (queries) at their position or later; queries see lanes (keys) up to their own.
-      const Index at = row_at + i - lane_at;
-      const Index from = rows_are_keys ? (at < 0 ? 0 : at) : 0;
-      const Index to = rows_are_keys || at >= lanes - 1 ? lanes : at + 1;
-      if (from == 0 && to == lanes) {
+      const LaneRange seen = visible(i);
+      const Index from = seen.from, to = seen.to;
+      if (seen.all()) {
         team.each(lanes, [&](Index l) { xi[l] = f(i, xi[l], l); });
       } else {
         team.each(from, [&](Index l) { xi[l] = A(0); });
@@ -92,24 +132,36 @@ struct CausalTile {
   /// Zeros where a query does not see a key.
   template <class Team, class A>
   ESPALIER_FN void blank(Team& team, View<A, 2> x) const {
-    constexpr Index lanes = HeadLayout::lanes;
-    for (Index i = 0; row_at + i < lane_at + lanes && i < rows; ++i)
-      team.each(lanes - 1 - i, [&](Index l) { x.row(i)[i + 1 + l] = A(0); });
+    for (Index i = 0; i < rows; ++i) {
+      const LaneRange seen = visible(i);
+      const Index to = seen.to;
+      if (seen.from > 0) team.each(seen.from, [&](Index l) { x.row(i)[l] = A(0); });
+      if (to < HeadLayout::lanes) team.each(HeadLayout::lanes - to, [&](Index l) { x.row(i)[to + l] = A(0); });
+    }
   }
 };
 
-/// A query sees the keys up to its own position.
+/// A query sees the keys up to its own position, of its own document where a sequence holds several.
 struct Causal {
+  const int* position = nullptr;  // (tokens)  in the document; null: a sequence is one
   AttentionDropout dropout = {};
 
   static constexpr bool hides = false;
-  /// The keys that queries before `last` look at, [begin, end); the first of them is seen by all.
-  ESPALIER_FN Index begin(Index, Index) const { return 0; }
+  ESPALIER_FN Documents documents(Index b, Index seq) const {
+    return position == nullptr ? Documents{} : Documents{position + b * seq, seq};
+  }
+  /// The keys that queries [first, last) look at, [begin, end); the first of them is seen by query `first`, and each by some.
+  ESPALIER_FN Index begin(Index b, Index seq, Index first) const { return documents(b, seq).begin(first); }
   ESPALIER_FN Index end(Index, Index, Index last) const { return last; }
-  ESPALIER_FN CausalTile keys(Index, Index, Index count, Index s0, Index t0) const { return {count, s0, t0, true}; }
-  /// Who looks at the keys from s0.
-  ESPALIER_FN Index first_query(Index s0) const { return s0; }
-  ESPALIER_FN CausalTile queries(Index count, Index t0, Index s0) const { return {count, t0, s0, false}; }
+  ESPALIER_FN CausalTile keys(Index b, Index seq, Index count, Index s0, Index t0) const {
+    return {count, s0, t0, true, documents(b, seq)};
+  }
+  /// Who looks at the keys [first, last), [first_query, end_query).
+  ESPALIER_FN Index first_query(Index first) const { return first; }
+  ESPALIER_FN Index end_query(Index b, Index seq, Index last) const { return documents(b, seq).end(last - 1, last, seq); }
+  ESPALIER_FN CausalTile queries(Index b, Index seq, Index count, Index t0, Index s0) const {
+    return {count, t0, s0, false, documents(b, seq)};
+  }
   ESPALIER_FN bool seen(Index, Index, Index) const { return true; }
   /// What dropout does to probabilities, or to their gradients.
   template <class Team, class A>
@@ -121,15 +173,18 @@ struct Causal {
 /// As CausalTile, where a key is seen by every query or by none.
 struct PaddingTile {
   Index rows;
-  const int* visible;  // (rows) of keys; null: all
+  const int* there;  // (rows) of keys; null: all
 
-  ESPALIER_FN Index from(Index i) const { return visible == nullptr || visible[i] != 0 ? 0 : HeadLayout::lanes; }
+  ESPALIER_FN LaneRange visible(Index i) const {
+    return {there == nullptr || there[i] != 0 ? 0 : HeadLayout::lanes, HeadLayout::lanes};
+  }
+  ESPALIER_FN bool begins(Index) const { return false; }
 
   template <class Team, class A, class F>
   ESPALIER_FN void each(Team& team, View<A, 2> x, F f) const {
     for (Index i = 0; i < rows; ++i) {
       A* const xi = x.row(i);
-      if (from(i) == 0) {
+      if (visible(i).all()) {
         team.each(HeadLayout::lanes, [&](Index l) { xi[l] = f(i, xi[l], l); });
       } else {
         team.each(HeadLayout::lanes, [&](Index l) { xi[l] = A(0); });
@@ -147,7 +202,7 @@ struct Padding {
 
   static constexpr bool hides = true;
   ESPALIER_FN bool seen(Index b, Index seq, Index s) const { return visible == nullptr || visible[b * seq + s] != 0; }
-  ESPALIER_FN Index begin(Index b, Index seq) const {
+  ESPALIER_FN Index begin(Index b, Index seq, Index) const {
     Index s = 0;
     while (s < seq && !seen(b, seq, s)) ++s;
     return s;
@@ -161,8 +216,9 @@ struct Padding {
     return {count, visible == nullptr ? nullptr : visible + b * seq + s0};
   }
   ESPALIER_FN Index first_query(Index) const { return 0; }
+  ESPALIER_FN Index end_query(Index, Index seq, Index) const { return seq; }
   /// Keys are lanes here, each on its own: what has been computed of those that nobody sees is dropped in the end.
-  ESPALIER_FN PaddingTile queries(Index count, Index, Index) const { return {count, nullptr}; }
+  ESPALIER_FN PaddingTile queries(Index, Index, Index count, Index, Index) const { return {count, nullptr}; }
   template <class Team, class A>
   ESPALIER_FN void drop(Team& team, Index b, Index h, Index seq, View<A, 2> x, Index row_at, Index lane_at,
                         bool rows_are_keys) const {

@@ -78,14 +78,14 @@ struct Gpt2Stem {
   }
 
   const Tensor<Device, W, 2>& table() const { return wte; }
-  View<T, 2> embed(Pass<Device>& pass, const int* tokens) const {
+  View<T, 2> embed(Pass<Device>& pass, const TokenInput& in) const {
     auto x = pass.matrix(pass.shape.tokens(), wte.shape(1));
     pass.device.for_each_row(x.rows(),
-                             kernel::EmbedWithPosition<T, W>{wte.view(), wpe.view(), tokens, pass.shape.seq, x});
+                             kernel::EmbedWithPosition<T, W>{wte.view(), wpe.view(), in.tokens, pass.shape.seq, x, in.positions});
     dropout.apply(pass, x);
     return x;
   }
-  typename Block::Context context(Pass<Device>&) const { return {}; }
+  typename Block::Context context(Pass<Device>&, const TokenInput& in) const { return {in.positions}; }
 
   template <class Self, class F>
   static void visit(Self& self, F&& f) {

@@ -8,6 +8,7 @@
 #include <espalier/model/layer_widths.hpp>
 #include <espalier/model/source.hpp>
 #include <espalier/model/stem_units.hpp>
+#include <espalier/model/token_input.hpp>
 #include <espalier/nn/language_head.hpp>
 #include <espalier/nn/linear.hpp>
 #include <espalier/nn/recompute.hpp>
@@ -21,8 +22,8 @@ namespace espalier::inline v0 {
 /// and its configuration are; the stem is
 ///
 ///   Stem(device, config, adapter options)           everything below the head; kName is its path in a checkpoint
-///   Block, layers                                   its blocks, and what they share in a pass: Block::Context context(pass)
-///   embed(pass, tokens), norm, table()              the first map, the last one, and the weight that a tied head borrows
+///   Block, layers                                   its blocks, and what they share in a pass: Block::Context context(pass, in)
+///   embed(pass, in), norm, table()              the first map, the last one, and the weight that a tied head borrows
 template <Backend Device, template <class> class Adapter, class Family>
 class LanguageModel {
  public:
@@ -51,10 +52,10 @@ class LanguageModel {
   /// The same number without gradients and without dropout.
   Loss<Device> evaluate(const Batch& batch) { return go(batch, /*learn=*/false); }
 
-  /// Logits of every token, on the host: (tokens, vocab).
-  std::vector<T> logits(std::span<const int> tokens, Shape shape) {
+  /// Logits of every token, on the host: (tokens, vocab). Positions are those of a Batch.
+  std::vector<T> logits(std::span<const int> tokens, Shape shape, std::span<const int> positions = {}) {
     Pass<Device> pass(run.workspace, shape);
-    const auto h = forward(pass, upload_tokens(pass, {tokens, {}, shape}));
+    const auto h = forward(pass, upload(pass, {.tokens = tokens, .shape = shape, .positions = positions}));
     std::vector<T> out(std::size_t(shape.tokens() * config.vocab));
     const Index step = logit_rows(config.vocab, shape.tokens());
     auto some = pass.matrix(step, config.vocab);
@@ -118,23 +119,26 @@ class LanguageModel {
  private:
   View<const W, 2> head() const { return lm_head.empty() ? model.table().view() : lm_head.view(); }
 
-  const int* upload_tokens(Pass<Device>& pass, const Batch& batch) {
+  TokenInput upload(Pass<Device>& pass, const Batch& batch) {
     const Index n = batch.shape.tokens();
     require(Index(batch.tokens.size()) == n, "batch: {} tokens, expected {} x {}", batch.tokens.size(),
             batch.shape.batch, batch.shape.seq);
-    config.check_length(batch.shape.seq);
+    config.check_length(longest_document(batch));
     for (const int id : batch.tokens)  // a wrong one would read beyond the embedding
       require(id >= 0 && id < config.vocab, "batch: token {} is outside the vocabulary of {}", id, config.vocab);
-    auto tokens = pass.template vector<int>(n);
-    device().upload(tokens.data, batch.tokens.data(), n);
-    return tokens.data;
+    const auto there = [&](std::span<const int> numbers) {
+      auto list = pass.template vector<int>(n);
+      device().upload(list.data, numbers.data(), n);
+      return list.data;
+    };
+    return {there(batch.tokens), batch.positions.empty() ? nullptr : there(batch.positions)};
   }
 
-  View<T, 2> forward(Pass<Device>& pass, const int* tokens) {
-    auto x = model.embed(pass, tokens);
+  View<T, 2> forward(Pass<Device>& pass, const TokenInput& in) {
+    auto x = model.embed(pass, in);
     if (const auto mask = units_.embedded())
       pass.device.for_each_row(x.rows(), kernel::MaskOutputs<T, A>{x, mask.forward, mask.width, x});
-    context_ = model.context(pass);
+    context_ = model.context(pass, in);
     for (std::size_t l = 0; l < model.layers.size(); ++l) {
       auto& block = model.layers[l];
       block.residual = units_.residual_of(l, x.cols());
@@ -156,15 +160,15 @@ class LanguageModel {
     Pass<Device> pass(run.workspace, batch.shape, run.on_device(), learn);
     auto targets = pass.template vector<int>(n);
     device().upload(targets.data, batch.targets.data(), n);
-    const int* const tokens = upload_tokens(pass, batch);
-    device().record([&] { compute(pass, tokens, targets.data, A(weight), learn); });
+    const TokenInput in = upload(pass, batch);
+    device().record([&] { compute(pass, in, targets.data, A(weight), learn); });
     return {device(), run.total()};
   }
 
   /// total = loss, and gradients of what learns. Launches and products only.
-  void compute(Pass<Device>& pass, const int* tokens, const int* targets, A weight, bool learn) {
+  void compute(Pass<Device>& pass, const TokenInput& in, const int* targets, A weight, bool learn) {
     device().for_each(1, kernel::Fill<A>{run.total(), A(0)});
-    const auto h = forward(pass, tokens);
+    const auto h = forward(pass, in);
     const std::size_t lowest = learn ? lowest_learner() : model.layers.size();
     const bool backward = lowest < model.layers.size();
     auto dh = backward ? pass.matrix(h.rows(), h.cols()) : View<T, 2>{};

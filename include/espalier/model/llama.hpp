@@ -53,12 +53,12 @@ struct LlamaStem {
   }
 
   const Tensor<Device, W, 2>& table() const { return embed_tokens; }
-  View<T, 2> embed(Pass<Device>& pass, const int* tokens) const {
+  View<T, 2> embed(Pass<Device>& pass, const TokenInput& in) const {
     auto x = pass.matrix(pass.shape.tokens(), embed_tokens.shape(1));
-    pass.device.for_each_row(x.rows(), kernel::Embed<T, W>{embed_tokens.view(), tokens, x});
+    pass.device.for_each_row(x.rows(), kernel::Embed<T, W>{embed_tokens.view(), in.tokens, x});
     return x;
   }
-  RotaryAngles<Device> context(Pass<Device>& pass) const { return rotary.angles(pass); }
+  RotaryAngles<Device> context(Pass<Device>& pass, const TokenInput& in) const { return rotary.angles(pass, in.positions); }
 
   /// What is as wide as the residual stream and no projection's.
   template <class F>

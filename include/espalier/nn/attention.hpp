@@ -25,7 +25,7 @@ class Attention {
   using T = typename Device::Activation;
   using A = typename Device::Accumulate;
   using Projection = Linear<Device, Adapter>;
-  using Context = RotaryAngles<Device>;
+  using Context = RotaryAngles<Device>;  ///< and documents, which queries do not look beyond
   struct Activations {
     typename Projection::Activations q, k, v, o;
     typename RmsNorm<Device>::Activations q_norm, k_norm;
@@ -73,7 +73,7 @@ class Attention {
     auto y = pass.matrix(x.rows(), Q.cols());
     auto lse = pass.template matrix<A>(x.rows(), heads());
     const kernel::CausalAttention<T, A> kernel{layout(pass),    scale(), Q,  K, V, units.forward(),
-                                               units.backward(), y,       lse, sees(pass)};
+                                               units.backward(), y,       lse, sees(pass, angles)};
     pass.device.for_each_row(kernel.rows(), kernel);
     act.Q = Q, act.K = K, act.V = V, act.y = y, act.lse = lse;
     return o_proj.forward(pass, y, act.o, residual);
@@ -89,7 +89,7 @@ class Attention {
     auto delta = scratch.template matrix<A>(dy.rows(), heads());
     const kernel::CausalAttentionBackward<T, A> common{
         layout(pass), scale(), act.Q, act.K, act.V, units.forward(), units.backward(), act.y, act.lse, dy, dQ, dK, dV, delta,
-        sees(pass)};
+        sees(pass, angles)};
     const kernel::AttentionBackwardQueries<T, A> queries{common};
     const kernel::AttentionBackwardKeys<T, A> keys{common};
     pass.device.for_each_row(queries.rows(), queries);
@@ -151,9 +151,10 @@ class Attention {
   bool normed() const { return !q_norm.weight.empty(); }
   OutputMask<A> q_mask() const { return units.outputs(heads() / units.units() * head_dim_); }
   OutputMask<A> kv_mask() const { return by_query_ ? OutputMask<A>{} : units.outputs(head_dim_); }
-  kernel::Causal sees(const Pass<Device>& pass) const {
-    if (!dropout.on(pass)) return {};
-    return {{dropout.p, dropout.stream, pass.state, units.origin_there(), units.full(), heads() / units.units()}};
+  kernel::Causal sees(const Pass<Device>& pass, const RotaryAngles<Device>& angles) const {
+    if (!dropout.on(pass)) return {angles.position};
+    return {angles.position,
+            {dropout.p, dropout.stream, pass.state, units.origin_there(), units.full(), heads() / units.units()}};
   }
   A scale() const { return A(1 / std::sqrt(double(head_dim_))); }
   kernel::HeadLayout layout(const Pass<Device>& pass) const {
@@ -161,7 +162,7 @@ class Attention {
     return {pass.shape.batch, pass.shape.seq, heads(), groups(), head_dim_, units.origin_there(), units.full()};
   }
   void rotate(Pass<Device>& pass, const RotaryAngles<Device>& angles, double direction, Index n, View<T, 2> x) const {
-    pass.device.for_each_row(x.rows(), kernel::Rotate<T, A>{angles.cosine, angles.sine, n, direction, x});
+    pass.device.for_each_row(x.rows(), kernel::Rotate<T, A>{angles.cosine, angles.sine, n, direction, x, angles.position});
   }
   View<const T, 2> unrotated(Pass<Device>& pass, const RotaryAngles<Device>& angles, Index n, View<const T, 2> x) const {
     auto y = pass.matrix(x.rows(), x.cols());

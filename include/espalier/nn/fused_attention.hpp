@@ -17,7 +17,9 @@ class FusedAttention {
   using T = typename Device::Activation;
   using A = typename Device::Accumulate;
   using Projection = Linear<Device, Adapter>;
-  struct Context {};  ///< positions are the embedding's business
+  struct Context {
+    const int* position = nullptr;  ///< (tokens)  in the document, where a sequence holds several: queries do not look beyond
+  };
   struct Activations {
     typename Projection::Activations in, o;
     View<const T, 2> qkv, y;  // (tokens, 3 heads head_dim), (tokens, heads head_dim)
@@ -36,19 +38,19 @@ class FusedAttention {
   Index heads() const { return units.units(); }
   Index head_dim() const { return head_dim_; }
 
-  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act, const Context& = {},
+  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act, const Context& context = {},
                      const OutputMask<A>& residual = {}) const {
     const View<const T, 2> qkv = in.forward(pass, x, act.in, units.outputs(head_dim_));
     auto y = pass.matrix(x.rows(), width());
     auto lse = pass.template matrix<A>(x.rows(), heads());
     const kernel::CausalAttention<T, A> kernel{layout(pass), A(scale_),       part(qkv, 0),     part(qkv, 1), part(qkv, 2),
-                                               units.forward(), units.backward(), y, lse, sees(pass)};
+                                               units.forward(), units.backward(), y, lse, sees(pass, context)};
     pass.device.for_each_row(kernel.rows(), kernel);
     act.qkv = qkv, act.y = y, act.lse = lse;
     return out.forward(pass, y, act.o, residual);
   }
 
-  void backward(Pass<Device>& pass, View<const T, 2> dout, const Activations& act, View<T, 2> dx, const Context& = {},
+  void backward(Pass<Device>& pass, View<const T, 2> dout, const Activations& act, View<T, 2> dx, const Context& context = {},
                 const OutputMask<A>& residual = {}) {
     auto scratch = pass.scratch();
     auto dy = scratch.zeros(act.y.rows(), act.y.cols());
@@ -57,7 +59,7 @@ class FusedAttention {
     auto delta = scratch.template matrix<A>(dy.rows(), heads());
     const kernel::CausalAttentionBackward<T, A> common{
         layout(pass),    A(scale_),        part(act.qkv, 0), part(act.qkv, 1), part(act.qkv, 2), units.forward(),
-        units.backward(), act.y, act.lse, dy, part(d, 0), part(d, 1), part(d, 2), delta, sees(pass)};
+        units.backward(), act.y, act.lse, dy, part(d, 0), part(d, 1), part(d, 2), delta, sees(pass, context)};
     const kernel::AttentionBackwardQueries<T, A> queries{common};
     const kernel::AttentionBackwardKeys<T, A> keys{common};
     pass.device.for_each_row(queries.rows(), queries);
@@ -87,8 +89,9 @@ class FusedAttention {
   Dropout<Device> dropout{};  // of probabilities
 
  private:
-  kernel::Causal sees(const Pass<Device>& pass) const {
-    return dropout.on(pass) ? kernel::Causal{{dropout.p, dropout.stream, pass.state, units.origin_there(), units.full()}} : kernel::Causal{};
+  kernel::Causal sees(const Pass<Device>& pass, const Context& context) const {
+    if (!dropout.on(pass)) return {context.position};
+    return {context.position, {dropout.p, dropout.stream, pass.state, units.origin_there(), units.full()}};
   }
   Index width() const { return heads() * head_dim_; }
   template <class U>

@@ -41,10 +41,11 @@ struct RotaryOptions {
   }
 };
 
-/// The angles of one pass, shared by all blocks.
+/// The angles of one pass, shared by all blocks, and which of them each token is turned by.
 template <Backend Device>
 struct RotaryAngles {
   View<const typename Device::Accumulate, 2> cosine, sine;  // (seq, head_dim / 2)
+  const int* position = nullptr;  // (tokens)  in the document, where a sequence holds several; null: in the sequence
 };
 
 /// Frequencies on the device; angles are made once per pass.
@@ -58,11 +59,11 @@ class Rotary {
     const auto f = options.frequencies(width);
     device.upload(frequency_.view().data, f.data(), Index(f.size()));
   }
-  RotaryAngles<Device> angles(Pass<Device>& pass) const {
+  RotaryAngles<Device> angles(Pass<Device>& pass, const int* position = nullptr) const {
     const Index half = frequency_.size();
     auto cosine = pass.template matrix<A>(pass.shape.seq, half), sine = pass.template matrix<A>(pass.shape.seq, half);
     pass.device.for_each(cosine.size(), kernel::RotaryTable<A>{frequency_.view(), cosine, sine});
-    return {cosine, sine};
+    return {cosine, sine, position};
   }
 
  private:
