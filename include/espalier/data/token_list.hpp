@@ -43,6 +43,22 @@ struct Tokens {
       if (labels[i] != kIgnore && (labels[i] < 0 || labels[i] >= vocabulary)) refuse("label", labels[i], i, vocabulary);
   }
 
+  /// One text as the documents that it was made of: each ends with one of these ids, as files of token ids have them between
+  /// texts, and what is behind the last is one too.
+  Tokens in_documents(std::span<const int> last) const {
+    require(ends.empty(), "{}: it has {} documents, and no token needs to say where one ends", source, documents());
+    Tokens p = *this;
+    for (Index i = 0; i < size(); ++i)
+      if (std::find(last.begin(), last.end(), ids[std::size_t(i)]) != last.end()) p.ends.push_back(i + 1);
+    if (p.ends.empty()) {
+      std::string list;
+      for (const int id : last) list += format("{}{}", list.empty() ? "" : ", ", id);
+      fail(Errc::bad_input, "{}: no document ends in {} tokens: there is no token {} among them", source, size(), list);
+    }
+    if (p.ends.back() < size()) p.ends.push_back(size());
+    return p;
+  }
+
   /// A part of the whole: [first, last) counts documents where there are some, ids otherwise.
   Tokens part(Index first, Index last) const {
     Tokens p;

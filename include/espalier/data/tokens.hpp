@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <espalier/data/batches.hpp>
 #include <espalier/data/binary.hpp>
@@ -45,6 +46,9 @@ class TokenFile {
   /// Refuses ids that the model does not know, and text for a model that does not read bytes.
   void check(Index vocabulary) const { tokens_->check(vocabulary); }
   Batches batches(const BatchOptions& options = {}) const { return {tokens_, options}; }
+
+  /// As documents, each of which ends with one of these ids, which nanoGPT's and llm.c's files have between texts.
+  TokenFile in_documents(std::vector<int> last) const { return TokenFile(tokens_->in_documents(last)); }
 
   /// The first part to train on and the last `share` to validate with, by documents where there are some.
   std::pair<TokenFile, TokenFile> split(double share = 0.1) const {
