@@ -188,6 +188,7 @@ void check(const Request& request) {
   must(s.steps >= 0 && s.epochs > 0, "--steps and --epochs: there is nothing to do");
   must(s.batch >= 1 && s.accumulate >= 1, "--batch and --accumulate are at least 1");
   must(s.seq_len >= 1 && s.seq_len <= 1 << 20, format("--seq-len is {}, expected 1 to 1048576", s.seq_len));
+  must(s.document_end >= -1, format("--document-end is {}, expected the number of a token", s.document_end));
   must(s.lr > 0, "--lr is not above 0");
   must(s.lr_warmup >= 0 && s.clip >= 0 && s.weight_decay >= 0,
        "--lr-warmup, --clip and --weight-decay are not negative");

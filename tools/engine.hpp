@@ -21,6 +21,7 @@
 
 #include "any_schedule.hpp"
 #include "data_set.hpp"
+#include "documents.hpp"
 #include "facts.hpp"
 #include "planned.hpp"
 #include "settings.hpp"
@@ -66,6 +67,12 @@ struct FitPlan {
   Index shared_steps = 0;    ///< taken before the pruner came, see recall()
 };
 
+/// Once through the data.
+struct Epoch {
+  Index samples = 0;  ///< windows, or examples
+  Index fed = 0;      ///< tokens in windows, padding left out; 0: not counted
+};
+
 /// Whoever follows a run. stop() is asked after every step.
 class Follower {
  public:
@@ -103,12 +110,12 @@ class Engine {
   virtual Facts facts() = 0;
   virtual std::string source_hash() = 0;
   /// A file of data, as this model reads it: texts have at most so many tokens.
-  virtual DataSet read(const std::string& path, Index length) = 0;
+  virtual DataSet read(const std::string& path, Index length, const DocumentRequest& = {}) = 0;
   virtual void check(const DataSet&) = 0;  ///< refuses what the model has no place for
   virtual Evaluation evaluate(const DataSet&, const EvaluateOptions&) = 0;
   /// Of one forward run over a sequence of so many tokens, or an image.
   virtual double forward_seconds(const DataSet&, Index length) = 0;
-  virtual Index epoch(const DataSet&, const BatchOptions&) = 0;  ///< windows, or examples, once through the data
+  virtual Epoch epoch(const DataSet&, const BatchOptions&) = 0;
   virtual std::string auto_class() = 0;  ///< of transformers, for what is saved
   virtual std::vector<float> logits(std::span<const int> tokens, Shape shape) = 0;
   virtual FitResult fit(const FitPlan&, const DataSet&, Follower&) = 0;

@@ -48,7 +48,9 @@ class EngineOf final : public Engine {
   Facts facts() override { return facts_of(model_); }
   std::string source_hash() override { return model_.source.sha256(); }
 
-  DataSet read(const std::string& path, Index length) override { return Read::read(model_, path, length); }
+  DataSet read(const std::string& path, Index length, const DocumentRequest& documents) override {
+    return Read::read(model_, path, length, documents);
+  }
   void check(const DataSet& data) override { Read::check(model_, data); }
   Evaluation evaluate(const DataSet& data, const EvaluateOptions& o) override { return Read::evaluate(model_, data, o); }
   double forward_seconds(const DataSet& data, Index length) override {
@@ -56,7 +58,7 @@ class EngineOf final : public Engine {
     Read::once(model_, &data, length);
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
-  Index epoch(const DataSet& data, const BatchOptions& o) override { return Read::epoch(Read::batches(data, o)); }
+  Epoch epoch(const DataSet& data, const BatchOptions& o) override { return Read::epoch(Read::batches(data, o)); }
   std::string auto_class() override { return Read::kClass; }
   std::vector<float> logits(std::span<const int> tokens, Shape shape) override {
     if constexpr (EncoderFamily<Family>) {

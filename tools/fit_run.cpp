@@ -40,13 +40,13 @@ FitRun::FitRun(const Request& request, const Console& console)
     if (!file.second.empty()) within(file.first, "", [&] { static_cast<void>(io::File(file.second).size()); });  // before a model is read
   placement_ = placement_for(s);
   engine_ = open_engine(placement_, s.model, adapter_options(s), std::uint64_t(s.seed), task_request(s));
-  const DataSet whole = within("--data", "", [&] { return engine_->read(s.data, s.seq_len); });
+  const DataSet whole = within("--data", "", [&] { return engine_->read(s.data, s.seq_len, document_request(s)); });
   if (s.val.empty()) {
     auto [first, last] = within("--data", "give a --val file", [&] { return whole.split(0.1); });
     data_ = first, val_ = last;
   } else {
     data_ = whole;
-    val_ = within("--val", "", [&] { return engine_->read(s.val, s.seq_len); });
+    val_ = within("--val", "", [&] { return engine_->read(s.val, s.seq_len, document_request(s)); });
   }
   val_source_ = held_out_source(s, whole);
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine_->load_adapter(s.adapter); });
@@ -58,8 +58,8 @@ FitRun::FitRun(const Request& request, const Console& console)
   plan_ = fit_plan(request, s.out);
   plan_.validation = *val_;
   plan_.evaluate = evaluation_of(s);
-  const Index epoch = within("--data", "", [&] { return engine_->epoch(*data_, plan_.batches); });
-  steps_ = steps_of(s, epoch);
+  const Epoch epoch = within("--data", "", [&] { return engine_->epoch(*data_, plan_.batches); });
+  steps_ = steps_of(s, epoch.samples);
   plan_.batches.steps = steps_;
   record_.data("data", *data_);
   record_.data("val", *val_);
@@ -73,7 +73,11 @@ FitRun::FitRun(const Request& request, const Console& console)
   const bool tokens = std::string(data_->unit()) == "tokens";
   console_.say(format("{} steps of {} {}: {} epochs of {}; held out: {}", steps_,
                       with_commas(s.batch * s.accumulate * (tokens ? s.seq_len : 1)), data_->unit(),
-                      fixed(double(steps_ * s.batch * s.accumulate) / double(epoch), 2), s.data, val_source_));
+                      fixed(double(steps_ * s.batch * s.accumulate) / double(epoch.samples), 2), s.data, val_source_));
+  if (s.packing == "documents") {
+    console_.say(format("{} documents packed into {} sequences, {} % full", with_commas(data_->as<TokenFile>().tokens().documents()),
+                        with_commas(epoch.samples), fixed(100 * double(epoch.fed) / double(epoch.samples * s.seq_len), 1)));
+  }
   if (whole.truncated() > 0) console_.say(cut_line(whole));
   foresee();
 }

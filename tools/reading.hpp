@@ -12,6 +12,7 @@
 
 #include "data.hpp"
 #include "data_set.hpp"
+#include "engine.hpp"
 #include "model_of.hpp"
 #include "task.hpp"
 #include "trouble.hpp"
@@ -30,10 +31,12 @@ struct Reading<LanguageModel<Device, Adapter, Family>> {
     if (task.name != "auto") throw Trouble{Errc::usage, "--task says nothing to a model of language", directory, "it is for encoders: leave it away"};
     return espalier::load<Model>(device, directory, options, seed);
   }
-  static DataSet read(const Model& model, const std::string& path, Index) { return read_tokens(path, model.source.directory); }
+  static DataSet read(const Model& model, const std::string& path, Index, const DocumentRequest& documents) {
+    return in_documents(read_tokens(path, model.source.directory), documents, model.source.config);
+  }
   static void check(const Model& model, const DataSet& data) { data.as<TokenFile>().check(model.config.vocab); }
   static Batches batches(const DataSet& data, const BatchOptions& o) { return data.as<TokenFile>().batches(o); }
-  static Index epoch(const Batches& batches) { return batches.windows(); }
+  static Epoch epoch(const Batches& batches) { return {batches.windows(), batches.fed()}; }
   static Evaluation evaluate(Model& model, const DataSet& data, const EvaluateOptions& o) {
     return espalier::evaluate(model, data.as<TokenFile>(), o);
   }
@@ -68,7 +71,11 @@ struct Reading<EncoderModel<Device, Adapter, Family>> {
     }
     return espalier::load<Model>(device, directory, options, seed);
   }
-  static DataSet read(const Model& model, const std::string& path, Index length) {
+  static DataSet read(const Model& model, const std::string& path, Index length, const DocumentRequest& documents) {
+    if (documents.packed || documents.end >= 0) {
+      throw Trouble{Errc::usage, "documents share sequences in models of language; an example of an encoder has one of its own",
+                    documents.packed ? "--packing" : "--document-end", "leave it away"};
+    }
     if constexpr (kImages) {
       return read_image_data(path, image_options(model));
     } else {
@@ -81,7 +88,7 @@ struct Reading<EncoderModel<Device, Adapter, Family>> {
   static ExampleBatches<Set> batches(const DataSet& data, const BatchOptions& o) {
     return data.as<Examples<Set>>().batches({.size = o.size, .steps = o.steps, .seed = o.seed, .shuffle = o.shuffle, .accumulate = o.accumulate});
   }
-  static Index epoch(const ExampleBatches<Set>& batches) { return batches.set().size(); }
+  static Epoch epoch(const ExampleBatches<Set>& batches) { return {batches.set().size(), 0}; }
   static Evaluation evaluate(Model& model, const DataSet& data, const EvaluateOptions& o) {
     return espalier::evaluate(model, data.as<Examples<Set>>(), {.size = o.size, .at_most = o.at_most});
   }

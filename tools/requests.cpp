@@ -79,6 +79,7 @@ std::optional<WeightPattern> weight_pattern(const Settings& s) {
 }
 
 TaskRequest task_request(const Settings& s) { return {s.task, s.data, s.adapter}; }
+DocumentRequest document_request(const Settings& s) { return {s.packing == "documents", s.document_end}; }
 
 TargetRequest target_request(const Settings& s) {
   return {.parameters = double(s.target_parameters),
@@ -103,7 +104,8 @@ FitPlan fit_plan(const Request& request, const std::string& out) {
                .steps = s.steps,
                .seed = std::uint64_t(s.seed),
                .shuffle = true,
-               .accumulate = s.accumulate};
+               .accumulate = s.accumulate,
+               .packing = s.packing == "documents" ? Packing::documents : Packing::none};
   p.trainer.rate.peak = s.lr;
   p.trainer.rate.shape = s.lr_schedule == "constant" ? RateShape::constant
                          : s.lr_schedule == "linear" ? RateShape::linear
@@ -145,8 +147,9 @@ json::Value identity_of(const Request& request) {
   const Settings& s = request.settings;
   json::Value identity = settings_json(request);
   for (const char* key : {"model", "out", "data", "val", "adapter", "threads", "eval-every", "save-every", "keep",
-                          "log-every", "val-tokens", "runs", "recompute", "compact"})
+                          "log-every", "val-tokens", "runs", "recompute", "compact", "document-end"})
     identity.erase(key);
+  if (s.packing == "none") identity.erase("packing");  // as runs that knew of no other
   const bool sized = target_request(s).given();  // what is stored is then part of what is asked for
   if (!sized && !pruner_options(s).uniform) identity.erase("layout");
   if (!sized) identity.erase("dtype");

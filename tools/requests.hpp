@@ -23,6 +23,7 @@ bool compacts_live(const Settings&);
 std::optional<WeightPattern> weight_pattern(const Settings&);
 TargetRequest target_request(const Settings&);
 TaskRequest task_request(const Settings&);
+DocumentRequest document_request(const Settings&);
 /// What makes a run the run it is: its settings without files, speed and talk.
 json::Value identity_of(const Request&);
 /// --steps, or --epochs of so many windows or examples.

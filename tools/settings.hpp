@@ -55,6 +55,8 @@ struct Settings {
   std::string granularity = "groups", within = "auto";
   // training
   Index steps = 0, batch = 8, accumulate = 1, seq_len = 256;
+  std::string packing = "none";
+  Index document_end = -1;
   double epochs = 1, lr = 3e-4, lr_warmup = 0.03, clip = 1, weight_decay = 0;
   std::string lr_schedule = "cosine";
   bool recompute = false;

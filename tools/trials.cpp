@@ -88,7 +88,7 @@ Trials::Trials(const Request& request, const DataSet& data, const DataSet& val, 
       placement_(placement_for(request.settings)),
       dense_(std::move(dense)) {
   dense_->check(data), dense_->check(val);
-  steps_ = steps_of(request.settings, dense_->epoch(data, plan({}).batches));
+  steps_ = steps_of(request.settings, dense_->epoch(data, plan({}).batches).samples);
   shared_ = Index(request.settings.warmup * double(steps_) + 0.5);
 }
 

@@ -114,6 +114,12 @@ plant([[kernel/attention_backward.hpp]] [[keys forget the mean of softmax]]
 plant([[kernel/attention_backward.hpp]] [[missing scale of the scores in dq]]
       [[team.each(lanes, [&](Index l) { dqt.row(j)[l] *= this->scale; });]]
       [[(void)j;]])
+plant([[kernel/visibility.hpp]] [[keys learn from queries of another document]]
+      [[{before < 0 ? 0 : before < lanes ? before : lanes, at >=]]
+      [[{0, at >=]])
+plant([[kernel/visibility.hpp]] [[queries see the end of another document]]
+      [[const Index end = documents.end(row, lane_at + from, last);]]
+      [[const Index end = last;]])
 plant([[nn/block.hpp]] [[residual fed back]]
       [[post_attention_layernorm.backward(inner, dn, act.middle_norm, da);]]
       [[post_attention_layernorm.backward(inner, da, act.middle_norm, da);]])

@@ -26,9 +26,10 @@ struct Angled {
   using T = typename Device::Activation;
   Inner inner;
   Rotary<Device> rotary;
+  typename Device::template Buffer<int> position{};  // in documents, where there are several
 
   View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
-    act.angles = rotary.angles(pass);
+    act.angles = rotary.angles(pass, position.data());
     return inner.forward(pass, x, act.inner, act.angles);
   }
   void backward(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx) {
@@ -172,6 +173,15 @@ void attention_modules(Judge& judge) {
                                   std::move(attention), Rotary<Device>(device, h.options.head_dim, {})};
                             });
       }
+  for (const Heads& h : heads)
+    module_case<Device>(judge, format("Attention, {}, several documents", h.name), h.shape, h.options.hidden, false, [&](Device& device) {
+      std::vector<int> position;
+      for (Index t = 0; t < h.shape.tokens(); ++t)
+        position.push_back(t % h.shape.seq == 0 || t % 41 == 3 || t % 41 == 4 ? 0 : position.back() + 1);
+      return Angled<Device, Attention<Device, LowRankAdapter>>{
+          Attention<Device, LowRankAdapter>(device, h.options, "a", {.rank = 3, .alpha = 6}),
+          Rotary<Device>(device, h.options.head_dim, {}), on_device(device, position)};
+    });
 }
 
 template <class Device>

@@ -91,3 +91,55 @@ TEST_CASE("What the tokenizer asks for and is not computed is refused by name; s
   CHECK(unknown.says("Jabberwock"));
   CHECK(unknown.says("tokenizer.json"));
 }
+
+TEST_CASE("Documents are packed where they can be told apart, and where not it is said what is missing") {
+  const Scratch scratch;
+  const std::string model = model_with_tokenizer(scratch, "model");  // whose eos_token_id is 2
+  std::string lines;
+  for (int i = 0; i < 60; ++i) lines += "{\"input_ids\": [" + repeated("5, ", i % 7) + "6, 7]}\n";
+  write(scratch / "x.jsonl", lines);
+  const auto train = [&](const std::string& data, const std::string& out, std::vector<std::string> more) {
+    std::vector<std::string> line{"train", model, "-d", data, "-o", scratch / out, "--steps", "6", "--batch", "2", "--seq-len", "16"};
+    line.insert(line.end(), more.begin(), more.end());
+    return run(line);
+  };
+  const Result packed = train(scratch / "x.jsonl", "packed", {"--packing", "documents", "--save-every", "2"});
+  CAPTURE(packed.err);
+  REQUIRE(packed.code == 0);
+  CHECK(packed.err.find("54 documents packed into 14 sequences, ") != std::string::npos);
+  const Result apart = train(scratch / "x.jsonl", "apart", {});
+  CHECK(apart.err.find("packed into") == std::string::npos);
+
+  // The same ids in a stream, each document with the token that ends it.
+  std::string stream;
+  const auto id = [&](int n) { stream += char(n), stream += '\0'; };
+  for (int i = 0; i < 60; ++i) {
+    for (int k = 0; k < i % 7; ++k) id(5);
+    id(6), id(2);
+  }
+  write(scratch / "x.bin", stream);
+  const Result found = train(scratch / "x.bin", "found", {"--packing", "documents"});
+  CAPTURE(found.err);
+  REQUIRE(found.code == 0);
+  CHECK(found.err.find("54 documents packed into 14 sequences, ") != std::string::npos);
+  const Result eval = run({"eval", model, "-d", scratch / "x.bin", "--document-end", "2", "--seq-len", "16", "--runs", "1", "--json"});
+  REQUIRE(eval.code == 0);
+  int inside = 0;
+  for (int i = 0; i < 60; ++i) inside += i % 7 + 1;
+  CHECK(eval.json().at("tokens") == inside);
+
+  const Result never = train(scratch / "x.bin", "never", {"--packing", "documents", "--document-end", "40"});
+  CHECK(never.code == 3);
+  CHECK(never.err.find("there is no token 40 among them") != std::string::npos);
+  CHECK(never.err.find("--document-end N says which") != std::string::npos);
+  write(scratch / "x.txt", repeated("the cat sat ", 60));
+  const Result text = train(scratch / "x.txt", "text", {"--packing", "documents"});
+  CHECK(text.code == 3);
+  CHECK(text.err.find("there is no token 2 among them") != std::string::npos);
+  auto config = nlohmann::json::parse(read(model + "/config.json"));
+  config.erase("eos_token_id");
+  write(model + "/config.json", config.dump());
+  const Result unknown = train(scratch / "x.bin", "unknown", {"--packing", "documents"});
+  CHECK(unknown.code == 2);
+  CHECK(unknown.err.find("config.json has no eos_token_id") != std::string::npos);
+}

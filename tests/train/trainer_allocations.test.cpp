@@ -69,7 +69,7 @@ struct Counter : Silent {
 };
 
 template <class Score>
-Counter train(Score score, bool recompute, Compaction compaction) {
+Counter train(Score score, bool recompute, Compaction compaction, Packing packing) {
   Device device;
   Model model(device, {.rank = 4, .dropout = 0.1});
   model.recompute = recompute;
@@ -77,7 +77,8 @@ Counter train(Score score, bool recompute, Compaction compaction) {
   Pruner pruner(model, score, EMAMask{}, CubicSchedule{.begin = 4, .end = 40, .sparsity = 0.5},
                 PrunerOptions{.every = 10});
   Trainer trainer(model, optimizer, pruner,
-                  test::tiny_text().batches({.size = 2, .length = 40, .steps = 50, .accumulate = 2}),
+                  (packing == Packing::none ? test::tiny_text() : test::tiny_text().in_documents({' '})).batches(
+                      {.size = 2, .length = 40, .steps = 50, .accumulate = 2, .packing = packing}),
                   {.rate = {.peak = 1e-3}, .compact = compaction});
   Counter counter;
   counter.before = allocations;
@@ -86,8 +87,8 @@ Counter train(Score score, bool recompute, Compaction compaction) {
 }
 
 template <class Score>
-void check_training(Score score, bool recompute, Compaction compaction = Compaction::none) {
-  const Counter counter = train(score, recompute, compaction);
+void check_training(Score score, bool recompute, Compaction compaction = Compaction::none, Packing packing = Packing::none) {
+  const Counter counter = train(score, recompute, compaction, packing);
   CHECK(counter.during[1] > 0);
   int quiet = 0, events = 0, compactions = 0;
   for (int step = 2; step <= 50; ++step) {
@@ -134,6 +135,10 @@ TEST_CASE("Nor does one between events after which units left, once the smaller 
           doctest::skip(ESPALIER_COUNTS == 0)) {
   check_training(TaylorImportance{}, false, Compaction::live);
   check_training(FullTaylorImportance{}, true, Compaction::live);
+}
+
+TEST_CASE("Nor does one on packed documents, however many of them a window holds" * doctest::skip(ESPALIER_COUNTS == 0)) {
+  check_training(TaylorImportance{}, false, Compaction::none, Packing::documents);
 }
 
 TEST_CASE("Neither does the loop that users write themselves" * doctest::skip(ESPALIER_COUNTS == 0)) {

@@ -88,9 +88,9 @@ int compare(const Request& request, const Console& console) {
   }
   use_threads(s.threads);
   auto dense = open_engine(placement_for(s), s.model, no_adapters(), std::uint64_t(s.seed), task_request(s));
-  const DataSet whole = within("--data", "", [&] { return dense->read(s.data, s.seq_len); });
+  const DataSet whole = within("--data", "", [&] { return dense->read(s.data, s.seq_len, document_request(s)); });
   const auto [data, val] = s.val.empty() ? within("--data", "give a --val file", [&] { return whole.split(0.1); })
-                                         : std::pair<DataSet, DataSet>(whole, within("--val", "", [&] { return dense->read(s.val, s.seq_len); }));
+                                         : std::pair<DataSet, DataSet>(whole, within("--val", "", [&] { return dense->read(s.val, s.seq_len, document_request(s)); }));
   Trials trials(request, data, val, std::move(dense));
   const std::vector<Arm> arms = arms_of(s);
   const Index pruned = Index(arms.size()) - s.seeds;

@@ -22,7 +22,7 @@ int eval(const Request& request, const Console& console) {
   within("--data", "", [&] { static_cast<void>(io::File(s.data).size()); });  // before a model is read
   const auto engine = open_engine(placement_for(s), s.model, no_adapters(), 0, task_request(s));
   if (!s.adapter.empty()) within("--adapter", "", [&] { engine->load_adapter(s.adapter); });
-  const DataSet data = within("--data", "", [&] { return engine->read(s.data, s.seq_len); });
+  const DataSet data = within("--data", "", [&] { return engine->read(s.data, s.seq_len, document_request(s)); });
   within("--data", "", [&] { engine->check(data); });
   if (data.truncated() > 0) console.say(cut_line(data));
   const auto begin = std::chrono::steady_clock::now();

@@ -43,13 +43,17 @@ struct Tokens {
       if (labels[i] != kIgnore && (labels[i] < 0 || labels[i] >= vocabulary)) refuse("label", labels[i], i, vocabulary);
   }
 
-  /// One text as the documents that it was made of: each ends with one of these ids, as files of token ids have them between
-  /// texts, and what is behind the last is one too.
+  /// One text as the documents that it was made of, or documents as smaller ones: each ends with one of these ids, as files of
+  /// token ids have them between texts, and what is behind the last is one too.
   Tokens in_documents(std::span<const int> last) const {
-    require(ends.empty(), "{}: it has {} documents, and no token needs to say where one ends", source, documents());
     Tokens p = *this;
-    for (Index i = 0; i < size(); ++i)
-      if (std::find(last.begin(), last.end(), ids[std::size_t(i)]) != last.end()) p.ends.push_back(i + 1);
+    p.ends.clear();
+    auto known = ends.begin();
+    for (Index i = 0; i < size(); ++i) {
+      const bool ended = known != ends.end() && *known == i + 1;
+      if (ended || std::find(last.begin(), last.end(), ids[std::size_t(i)]) != last.end()) p.ends.push_back(i + 1);
+      while (known != ends.end() && *known == i + 1) ++known;  // some may be empty
+    }
     if (p.ends.empty()) {
       std::string list;
       for (const int id : last) list += format("{}{}", list.empty() ? "" : ", ", id);
