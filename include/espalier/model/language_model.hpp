@@ -55,7 +55,7 @@ class LanguageModel {
   /// Logits of every token, on the host: (tokens, vocab). Positions are those of a Batch.
   std::vector<T> logits(std::span<const int> tokens, Shape shape, std::span<const int> positions = {}) {
     Pass<Device> pass(run.workspace, shape);
-    const auto h = forward(pass, upload(pass, {.tokens = tokens, .shape = shape, .positions = positions}));
+    const auto h = forward(pass, upload(pass, {.tokens = tokens, .targets = {}, .shape = shape, .positions = positions}));
     std::vector<T> out(std::size_t(shape.tokens() * config.vocab));
     const Index step = logit_rows(config.vocab, shape.tokens());
     auto some = pass.matrix(step, config.vocab);
