@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <espalier/core/batch.hpp>
 #include <espalier/core/error.hpp>
+#include <string>
 
 namespace espalier::inline v0 {
 
@@ -21,8 +22,10 @@ inline Index longest_document(const Batch& batch) {
   Index most = 0;
   for (Index i = 0; i < batch.shape.tokens(); ++i) {
     const int at = batch.positions[std::size_t(i)], follows = i % seq == 0 ? 0 : batch.positions[std::size_t(i - 1)] + 1;
-    require(at == 0 || at == follows, "batch: position {} at token {} of sequence {}; expected 0, which begins a document{}", at,
-            i % seq, i / seq, i % seq == 0 ? std::string() : format(", or {}, which goes on with it", follows));
+    if (at != 0 && at != follows) {
+      fail(Errc::usage, "batch: position {} at token {} of sequence {}; expected 0, which begins a document{}", at, i % seq, i / seq,
+           follows == 0 ? std::string() : format(", or {}, which goes on with it", follows));
+    }
     most = std::max<Index>(most, at + 1);
   }
   return most;
