@@ -2,6 +2,7 @@
 #include <cmath>
 #include <doctest/doctest.h>
 #include <espalier/nn/rotary.hpp>
+#include <utility>
 #include <vector>
 
 #include "oracle.hpp"
@@ -45,6 +46,23 @@ TEST_CASE("rotation keeps lengths, depends on the distance only, and turning bac
   CHECK(std::abs(dot(0, 2) - dot(0, 3)) > 1e-3);
   device.for_each_row(6, kernel::Rotate<double, double>{angles.cosine, angles.sine, 1, -1, x});
   for (Index i = 0; i < 48; ++i) CHECK(x.data[i] == doctest::Approx(y.data[i]).epsilon(1e-14));
+}
+
+TEST_CASE("in each of several documents rotation begins anew, with the bits of a document by itself") {
+  using Device = test::Oracle<double>;
+  Device device;
+  const Rotary<Device> rotary(device, 8, {});
+  Workspace<Device> workspace(device);
+  Pass<Device> pass(workspace, {1, 6});
+  const std::vector<int> position{0, 1, 2, 0, 1, 0};
+  const auto angles = rotary.angles(pass, position.data());
+  auto x = pass.matrix(6, 8), alone = pass.matrix(6, 8);
+  for (Index i = 0; i < 48; ++i) x.data[i] = alone.data[i] = double((i * 7 + 3) % 5) - 2;
+  device.for_each_row(6, kernel::Rotate<double, double>{angles.cosine, angles.sine, 1, 1, x, angles.position});
+  for (const auto& [first, count] : {std::pair<Index, Index>{0, 3}, {3, 2}, {5, 1}})
+    device.for_each_row(count, kernel::Rotate<double, double>{angles.cosine, angles.sine, 1, 1, alone.rows(first, count)});
+  for (Index i = 0; i < 48; ++i) CHECK(x.data[i] == alone.data[i]);
+  CHECK(x(4, 0) != double((4 * 8 * 7 + 3) % 5) - 2);
 }
 
 TEST_CASE("an odd head width is refused") {
