@@ -225,6 +225,7 @@ TEST_CASE("more than a hundred budgets are hit within the step that is printed, 
     const double dense = *reachable.rbegin(), least = *reachable.begin();
     Meta<float> device;
     Shapes model(device, c.config);
+    CHECK(dense == counted_by_hand(model, o.target.budget));
     const std::vector<double> price = prices(o.target.budget, model);
     double prunable = 0, coarsest = 0;
     std::map<std::string, double> finest;

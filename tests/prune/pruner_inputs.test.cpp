@@ -116,6 +116,8 @@ TEST_CASE("compaction in the middle of a run changes nothing: statistics of inpu
       ends.emplace_back();
       for (const PlanGroup& g : pruner.plan().groups) ends.back().push_back(g.kept);
       losses.push_back(model.loss(TokenBatch(13, {2, 6}, 99)));
+      compact(model);
+      CHECK(count_parameters(model) == pruner.report().after);
     }
     CHECK(ends[0] == ends[1]);
     CHECK(losses[0] == doctest::Approx(losses[1]).epsilon(1e-10));
