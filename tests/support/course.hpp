@@ -63,12 +63,11 @@ std::vector<double> trained_numbers(Model& model) {
   return all;
 }
 
-template <class Model, class Chooser>
-Course follow_course(Model& model, AdamW<Model>& optimizer, Chooser& pruner, Compaction compaction, const TokenFile& text,
-                     const CourseOptions& o) {
-  BatchOptions batches = o.batches;
-  batches.steps = o.steps;
-  Trainer trainer(model, optimizer, pruner, text.batches(batches),
+/// `batches` of any kind of data, as many as there are steps.
+template <class Model, class Chooser, class Source>
+Course follow_batches(Model& model, AdamW<Model>& optimizer, Chooser& pruner, Compaction compaction, const Source& batches,
+                      const CourseOptions& o) {
+  Trainer trainer(model, optimizer, pruner, batches,
                   {.rate = {.peak = 5e-3, .warmup = 5, .steps = o.steps, .shape = RateShape::cosine},
                    .max_norm = o.max_norm,
                    .compact = compaction});
@@ -79,15 +78,23 @@ Course follow_course(Model& model, AdamW<Model>& optimizer, Chooser& pruner, Com
   course.left = trained_numbers(model);
   return course;
 }
+template <class Model, class Chooser>
+Course follow_course(Model& model, AdamW<Model>& optimizer, Chooser& pruner, Compaction compaction, const TokenFile& text,
+                     const CourseOptions& o) {
+  BatchOptions batches = o.batches;
+  batches.steps = o.steps;
+  return follow_batches(model, optimizer, pruner, compaction, text.batches(batches), o);
+}
 
 /// The schedule of these runs: half of the units leave between a tenth and eight tenths of the way.
+inline CubicSchedule course_schedule(const CourseOptions& o) {
+  return {.begin = 0.1 * double(o.steps), .end = 0.8 * double(o.steps), .sparsity = 0.5};
+}
 template <class Model, class Score>
 Course run_course(Model& model, const Score& score, Compaction compaction, const TokenFile& text,
                   const CourseOptions& o = {}) {
   AdamW<Model> optimizer(model, o.adamw);
-  Pruner<Model, Score, EMAMask, CubicSchedule> pruner(
-      model, score, EMAMask{},
-      CubicSchedule{.begin = 0.1 * double(o.steps), .end = 0.8 * double(o.steps), .sparsity = 0.5}, o.pruner);
+  Pruner<Model, Score, EMAMask, CubicSchedule> pruner(model, score, EMAMask{}, course_schedule(o), o.pruner);
   return follow_course(model, optimizer, pruner, compaction, text, o);
 }
 

@@ -78,7 +78,7 @@ struct Replayed {
 }  // namespace
 
 TEST_CASE("In single precision, with the masks of the run in double, losses are the same to 1e-4") {
-  const CourseOptions o{.steps = 100, .pruner = {.every = 10}};
+  const CourseOptions o{.steps = 200, .pruner = {.every = 15}};
   const Course wide = run_tiny<WideTiny>(Compaction::live, 0.1, false, o);
   for (const Compaction compaction : {Compaction::none, Compaction::live}) {
     Cpu<float> device;
