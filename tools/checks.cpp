@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "arm.hpp"
 #include "gpu.hpp"
 #include "granularity.hpp"
 #include "joined.hpp"

@@ -6,13 +6,27 @@
 #include <cmath>
 #include <cstdio>
 
-#include "granularity.hpp"
 #include "joined.hpp"
 #include "nearest.hpp"
-#include "requests.hpp"
 #include "trouble.hpp"
 
 namespace espalier::tool {
+
+void refuse(const Option& option, const std::string& text, const std::string& wanted, const std::string& source) {
+  throw Trouble{Errc::usage, format("--{} is '{}', expected {}", option.name, text, wanted), source, ""};
+}
+
+double read_number(const Option& option, const std::string& text, const std::string& source) {
+  std::string_view digits = text;
+  const bool percent = digits.ends_with('%');
+  if (percent) digits.remove_suffix(1);
+  double x = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [at, bad] = std::from_chars(digits.data(), end, x);
+  if (bad != std::errc() || at != end || !std::isfinite(x)) refuse(option, text, "a number", source);
+  return percent ? x / 100 : x;
+}
+
 namespace {
 
 std::string plain(std::string_view key) {
@@ -20,11 +34,6 @@ std::string plain(std::string_view key) {
   std::string out(key);
   std::replace(out.begin(), out.end(), '_', '-');
   return out;
-}
-
-[[noreturn]] void refuse(const Option& option, const std::string& text, const std::string& wanted,
-                         const std::string& source) {
-  throw Trouble{Errc::usage, format("--{} is '{}', expected {}", option.name, text, wanted), source, ""};
 }
 
 /// A number with an optional k, M, G or B behind it.
@@ -65,17 +74,6 @@ Index whole_number(const Option& option, const std::string& text, const std::str
   return x;
 }
 
-double number(const Option& option, const std::string& text, const std::string& source) {
-  std::string_view digits = text;
-  const bool percent = digits.ends_with('%');
-  if (percent) digits.remove_suffix(1);
-  double x = 0;
-  const char* const end = digits.data() + digits.size();
-  const auto [at, bad] = std::from_chars(digits.data(), end, x);
-  if (bad != std::errc() || at != end || !std::isfinite(x)) refuse(option, text, "a number", source);
-  return percent ? x / 100 : x;
-}
-
 bool truth(const Option& option, const std::string& text, const std::string& source) {
   for (const char* yes : {"true", "1", "yes", "on"})
     if (text == yes) return true;
@@ -86,64 +84,9 @@ bool truth(const Option& option, const std::string& text, const std::string& sou
 
 }  // namespace
 
-namespace {
-
-/// What an arm may say for itself: --criteria obs+update-weights,full+power=abs.
-const std::vector<std::string>& options_of_an_arm() {
-  static const std::vector<std::string> names{"power", "eta", "scaled", "input-decay", "damp", "update-weights", "ema", "ranking", "revival", "within"};
-  return names;
-}
-
-}  // namespace
-
 bool is_read(const Option& option, const Settings& settings) {
   const auto of_adapters = {"rank", "alpha", "dropout", "rslora", "init"};
   return !settings.in_full() || std::find(of_adapters.begin(), of_adapters.end(), option.name) == of_adapters.end();
-}
-
-std::vector<std::string> criteria_of(const Settings& s) {
-  if (!s.criteria.empty()) return s.criteria;
-  std::vector<std::string> all = find_option("criterion")->choices;
-  std::erase(all, find_unit_word(s.granularity) ? "sparsegpt" : "signed");
-  if (s.in_full()) std::erase(all, "lora");
-  for (std::string& criterion : all)  // as published: Sanh et al. 2020
-    if (criterion == "movement") criterion += "+revival=straight_through";
-  if (s.granularity != "layers" && !s.update_weights && s.revival == "none")  // Frantar & Alistarh 2022, and pruning by it
-    all.insert(std::find(all.begin(), all.end(), "obs") + 1, "obs+update-weights");
-  return all;
-}
-
-std::string_view name_of_criterion(std::string_view arm) { return arm.substr(0, arm.find('+')); }
-
-Settings settings_of(const Settings& settings, const std::string& arm, std::vector<std::string>* said) {
-  Settings s = settings;
-  s.criterion = name_of_criterion(arm);
-  for (std::size_t at = s.criterion.size(); at < arm.size();) {
-    const std::size_t end = std::min(arm.find('+', at + 1), arm.size()), equals = std::min(arm.find('=', at), end);
-    const std::string name = arm.substr(at + 1, equals - at - 1);
-    const Option* const option = find_option(name);
-    const auto& known = options_of_an_arm();
-    if (option == nullptr || std::find(known.begin(), known.end(), option->name) == known.end())
-      throw Trouble{Errc::usage, format("--criteria has '{}', where '{}' is no option of a criterion", arm, name), "",
-                    "those are " + joined(known, ", ")};
-    if (equals == end && !option->is_flag())
-      throw Trouble{Errc::usage, format("--criteria has '{}', where {} has no value", arm, name), "", format("{}=VALUE", arm.substr(0, end))};
-    assign(*option, s, {equals == end ? "true" : arm.substr(equals + 1, end - equals - 1)}, "--criteria " + arm);
-    if (said != nullptr) said->push_back(option->name);
-    at = end;
-  }
-  return s;
-}
-
-std::vector<double> shares_of(const Settings& s) {
-  if (const auto pattern = weight_pattern(s); pattern && pattern->kind == WeightPattern::Kind::n_of_m) return {pattern->share(0)};
-  std::vector<double> shares;
-  for (const std::string& text : s.sparsities) {
-    const double share = number(*find_option("sparsities"), text, "");
-    if (!(share > 0 && share < 1)) refuse(*find_option("sparsities"), text, "shares above 0 and below 1", "");
-    shares.push_back(share);
-  }
-  return shares;
 }
 
 bool Option::is_called(std::string_view key) const {
@@ -178,7 +121,7 @@ void assign(const Option& option, Settings& settings, const std::vector<std::str
         } else if constexpr (std::is_same_v<T, Index>) {
           value = whole_number(option, text, source);
         } else if constexpr (std::is_same_v<T, double>) {
-          value = number(option, text, source);
+          value = read_number(option, text, source);
         } else if constexpr (std::is_same_v<T, std::string>) {
           value = text;
         } else {

@@ -49,17 +49,13 @@ Settings defaults_of(Verb verb);
 
 /// Reads a value as people write it: 3e-4, 60M, q_proj,v_proj. `source` is named in the error.
 void assign(const Option& option, Settings& settings, const std::vector<std::string>& texts, const std::string& source);
+/// A number as an option has it, 50% included.
+double read_number(const Option& option, const std::string& text, const std::string& source);
+[[noreturn]] void refuse(const Option& option, const std::string& text, const std::string& wanted, const std::string& source);
 /// A value as it would be written on a command line; lists with commas.
 std::string text_of(const Option& option, const Settings& settings);
 
 /// Whether it says anything under these settings: what belongs to low-rank adapters does not where weights learn in full.
 bool is_read(const Option&, const Settings&);
-
-/// What a comparison goes through: --criteria, or all that know the granularity and what learns; and shares between 0 and 1.
-std::vector<std::string> criteria_of(const Settings&);
-/// "obs+update-weights+damp=0.1" is a criterion with options of its own: obs, and the settings it runs with; `said` gets their names.
-std::string_view name_of_criterion(std::string_view arm);
-Settings settings_of(const Settings&, const std::string& arm, std::vector<std::string>* said = nullptr);
-std::vector<double> shares_of(const Settings&);
 
 }  // namespace espalier::tool

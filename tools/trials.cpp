@@ -6,8 +6,6 @@
 #include <cmath>
 #include <utility>
 
-#include "numbers.hpp"
-#include "options_table.hpp"
 #include "requests.hpp"
 
 namespace espalier::tool {
@@ -33,11 +31,6 @@ struct Quiet final : Follower {
 
 }  // namespace
 
-std::string Arm::name() const {
-  return (dense() ? std::string("dense") : criterion + " at " + fixed(100 * sparsity, 0) + " %") +
-         format(", seed {}", seed);
-}
-
 json::Value Trial::json() const {
   const auto number = [](double x) { return std::isfinite(x) ? json::Value(x) : json::Value(); };
   json::Value out = json::Value::object({{"criterion", arm.criterion},
@@ -52,7 +45,7 @@ json::Value Trial::json() const {
     for (const Metric& m : evaluation.metrics) metrics.set(m.name, number(m.value));
     out.set("metrics", metrics), out.set("labels", evaluation.tokens);
   }
-  out.set("latency_ms", latency * 1e3), out.set("dense_latency_ms", dense_latency * 1e3), out.set("seconds", seconds);
+  out.set("latency_ms", latency), out.set("dense_latency_ms", dense_latency), out.set("seconds", seconds);
   return out;
 }
 
@@ -68,19 +61,9 @@ Trial Trial::from(const json::Value& v) {
   } else {
     t.evaluation.perplexity = std::exp(t.evaluation.loss);
   }
-  t.latency = v.number("latency_ms") / 1e3, t.dense_latency = v.number("dense_latency_ms") / 1e3;
+  t.latency = v.number("latency_ms"), t.dense_latency = v.number("dense_latency_ms");
   t.seconds = v.number("seconds");
   return t;
-}
-
-std::vector<Arm> arms_of(const Settings& s) {
-  std::vector<Arm> arms;
-  for (Index k = 0; k < s.seeds; ++k) {
-    arms.push_back({"", 0, s.seed + k});
-    for (const double sparsity : shares_of(s))
-      for (const std::string& criterion : criteria_of(s)) arms.push_back({criterion, sparsity, s.seed + k});
-  }
-  return arms;
 }
 
 Trials::Trials(const Request& request, const DataSet& data, const DataSet& val, std::unique_ptr<Engine> dense)
@@ -135,7 +118,7 @@ std::optional<Trial> Trials::run(const Arm& arm, const std::function<bool()>& st
   Trial t{.arm = arm, .reached = fitted.pruned ? fitted.pruned->reached : 0, .parameters = facts.parameters, .macs = facts.macs};
   t.evaluation = engine->evaluate(val_, evaluation_of(s));
   const auto seconds = latencies({dense_.get(), engine.get()}, val_, s.seq_len, s.runs);
-  t.dense_latency = seconds[0], t.latency = seconds[1];
+  t.dense_latency = 1e3 * seconds[0], t.latency = 1e3 * seconds[1];
   t.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return t;
 }

@@ -6,22 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "arm.hpp"
 #include "comparison.hpp"
 #include "engine.hpp"
 #include "settings.hpp"
 
 namespace espalier::tool {
-
-/// One way to prune, once: by this criterion, to this sparsity, with this seed. No criterion: the dense model, tuned alike.
-struct Arm {
-  std::string criterion;
-  double sparsity = 0;
-  Index seed = 0;
-
-  bool dense() const { return criterion.empty(); }
-  std::string name() const;
-  bool operator==(const Arm&) const = default;
-};
 
 /// What came of an arm: counted from the tensors that were left, and measured.
 struct Trial {
@@ -29,15 +19,12 @@ struct Trial {
   double reached = 0;  ///< share of the prunable parameters that has left
   Index parameters = 0, macs = 0;
   Evaluation evaluation = {};       ///< on the held-out data
-  double latency = 0, dense_latency = 0;  ///< seconds, medians of runs in turn
+  double latency = 0, dense_latency = 0;  ///< milliseconds, medians of runs in turn
   double seconds = 0;               ///< that the arm took, what it shares with others left out
 
   json::Value json() const;
   static Trial from(const json::Value&);
 };
-
-/// Every arm of a comparison, dense ones first for each seed: so that what they share is trained once.
-std::vector<Arm> arms_of(const Settings&);
 
 /// Runs arms. All arms of a seed begin with the same steps without pruning, which are run once and taken up from there.
 class Trials {
