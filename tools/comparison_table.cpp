@@ -60,6 +60,27 @@ std::vector<Row> rows_of(const std::vector<Trial>& trials) {
   return rows;
 }
 
+/// Of one criterion at one sparsity: its loss minus that of the reference, over the seeds that both have.
+struct Pair {
+  std::string criterion;
+  double sparsity;
+  Estimate loss;
+};
+
+std::vector<Pair> pairs_of(const std::vector<Trial>& trials) {
+  const std::string reference = reference_of(trials);
+  std::vector<Pair> pairs;
+  for (const Row& row : rows_of(trials)) {
+    if (row.criterion.empty() || row.criterion == reference) continue;
+    std::vector<double> differences;
+    for (const Trial* one : row.trials)
+      for (const Trial& other : trials)
+        if (other.arm == Arm{reference, row.sparsity, one->arm.seed}) differences.push_back(one->evaluation.loss - other.evaluation.loss);
+    if (!differences.empty()) pairs.push_back({row.criterion, row.sparsity, Estimate(differences)});
+  }
+  return pairs;
+}
+
 std::string with_interval(const Estimate& e, int digits) {
   return fixed(e.mean, digits) + (e.n > 1 ? " ± " + fixed(e.half, digits) : "");
 }
@@ -97,6 +118,31 @@ json::Value comparison_json(const std::vector<Trial>& trials) {
     all.push_back(row);
   }
   return all;
+}
+
+std::string reference_of(const std::vector<Trial>& trials) {
+  std::string first;
+  for (const Trial& t : trials) {
+    if (t.arm.criterion == "lora") return "lora";
+    if (first.empty()) first = t.arm.criterion;
+  }
+  return first;
+}
+
+Table paired_table(const std::vector<Trial>& trials) {
+  Table table;
+  table.head = {"sparsity", "criterion", "loss minus that of " + reference_of(trials), "seeds"};
+  for (const Pair& p : pairs_of(trials))
+    table.rows.push_back({fixed(100 * p.sparsity, 0) + "%", p.criterion,
+                          printed("%+.4f", p.loss.mean) + (p.loss.n > 1 ? " ± " + fixed(p.loss.half, 4) : ""), std::to_string(p.loss.n)});
+  return table;
+}
+
+json::Value paired_json(const std::vector<Trial>& trials) {
+  json::Value rows = json::Value::array();
+  for (const Pair& p : pairs_of(trials))
+    rows.push_back(json::Value::object({{"criterion", p.criterion}, {"sparsity", p.sparsity}, {"loss", as_json(p.loss)}}));
+  return json::Value::object({{"reference", reference_of(trials)}, {"rows", rows}});
 }
 
 Chart comparison_chart(const std::vector<Trial>& trials) {

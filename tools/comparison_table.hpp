@@ -14,6 +14,11 @@ namespace espalier::tool {
 Table comparison_table(const std::vector<Trial>&, const std::string& dense);
 /// The same as data.
 json::Value comparison_json(const std::vector<Trial>&);
+/// Differences in held-out loss, seed by seed, of arms that share everything up to pruning: from lora, or where that is not
+/// among them from the criterion that was named first. Where there is one criterion, there are none.
+std::string reference_of(const std::vector<Trial>&);
+Table paired_table(const std::vector<Trial>&);
+json::Value paired_json(const std::vector<Trial>&);
 /// Held-out loss, or the metric of the task, over sparsity: a curve a criterion.
 Chart comparison_chart(const std::vector<Trial>&);
 

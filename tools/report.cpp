@@ -59,6 +59,7 @@ std::string Report::html() const {
   }
   if (!comparison.rows.empty()) {
     out += "<h2>Before and after</h2>\n<section class=\"card\">\n" + table_html(comparison);
+    if (!paired.rows.empty()) out += table_html(paired);
     if (!notes.empty()) {
       out += "<ul class=\"notes\">\n";
       for (const std::string& n : notes) out += "<li>" + escaped(n) + "</li>\n";

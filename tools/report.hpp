@@ -24,6 +24,7 @@ struct Report {
   std::vector<LayerUnits> layers;
   Table stretches;  ///< what a step took as units left; may be empty
   Table comparison;
+  Table paired;  ///< differences between arms of one seed; may be empty
   std::vector<std::string> notes;  ///< how the numbers were taken
   std::vector<std::pair<std::string, std::string>> settings, provenance;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <sstream>
 
 #include "run_tool.hpp"
@@ -108,6 +109,19 @@ TEST_CASE("A comparison goes on where it was interrupted, and only with the same
   for (const auto& row : rows) CHECK(row.at("loss").at("n") == 2);
   for (const char* name : {"run.json", "report.html", "trials.jsonl"}) CHECK(fs::exists(scratch / ("c/" + std::string(name))));
 
+  // Finished, it is told again from what was kept, and nothing is computed.
+  const std::string kept = read(scratch / "c/trials.jsonl");
+  const Result again = run({"compare", "--resume", scratch / "c", "--json"});
+  CAPTURE(again.err);
+  REQUIRE(again.code == 0);
+  CHECK(again.json().at("rows") == rows);
+  CHECK(again.json().at("paired") == whole.json().at("paired"));
+  CHECK(read(scratch / "c/trials.jsonl") == kept);
+  CHECK_FALSE(again.says(" removed, "));  // the line of an arm
+  const Result table = run({"compare", "--resume", scratch / "c"});
+  CHECK(table.prints("loss minus that of magnitude"));
+  CHECK(read(scratch / "c/report.html").find("loss minus that of magnitude") != std::string::npos);
+
   const std::string text = read(scratch / "c/trials.jsonl");
   std::size_t third = 0;
   for (int k = 0; k < 3; ++k) third = text.find('\n', third) + 1;
@@ -157,4 +171,33 @@ TEST_CASE("What cannot be compared is said before anything is trained") {
     CHECK(refused.says(what));
   }
   CHECK_FALSE(fs::exists(scratch / "c"));
+}
+
+TEST_CASE("Criteria are told apart seed by seed: mean and 95 % of the differences between arms that share everything up to pruning") {
+  const Scratch scratch;
+  const Result r = run(std::vector<std::string>{"compare", checkpoint(), "-o", scratch / "c", "--criteria", "random,lora,magnitude", "--sparsities",
+                                                "0.25,0.5", "--seeds", "3", "--json", "-d", token_file(scratch, "d.bin", 3000), "--val",
+                                                token_file(scratch, "v.bin", 500, 48, 2)} + common);
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  const auto paired = r.json().at("paired");
+  CHECK(paired.at("reference") == "lora");
+  REQUIRE(paired.at("rows").size() == 4);  // two others at two sparsities
+  const auto arms = trials(scratch / "c");
+  const auto loss = [&](const std::string& criterion, double sparsity, int seed) {
+    for (const auto& a : arms)
+      if (a.at("criterion") == criterion && a.at("sparsity") == sparsity && a.at("seed") == seed) return a.at("loss").get<double>();
+    return std::nan("");
+  };
+  for (const auto& row : paired.at("rows")) {
+    double d[3], mean = 0, squares = 0;
+    for (int k = 0; k < 3; ++k) {
+      d[k] = loss(row.at("criterion"), row.at("sparsity"), 42 + k) - loss("lora", row.at("sparsity"), 42 + k);
+      mean += d[k] / 3;
+    }
+    for (const double x : d) squares += (x - mean) * (x - mean);
+    CHECK(row.at("loss").at("n") == 3);
+    CHECK(row.at("loss").at("mean").get<double>() == doctest::Approx(mean).epsilon(1e-9));
+    CHECK(row.at("loss").at("half_width_95").get<double>() == doctest::Approx(4.302653 * std::sqrt(squares / 2 / 3)).epsilon(1e-5));
+  }
 }

@@ -145,6 +145,7 @@ int compare(const Request& request, const Console& console) {
   }
 
   const Table table = comparison_table(done, s.in_full() ? "(dense, tuned in full)" : "(dense, tuned)");
+  const Table paired = paired_table(done);
   std::vector<std::string> notes = {
       evaluation_protocol(s, held_out_source(s, whole), done.front().evaluation),
       format("Held-out data: {} {}, SHA-256 {}.", with_commas(val.size()), val.unit(), val.hash()),
@@ -155,6 +156,9 @@ int compare(const Request& request, const Console& console) {
                                                    : "single weights (" + s.granularity + "), which become zeros of the same files."),
       format("Every arm is fine-tuned {}, for {} steps; pruning begins after {}, which the arms of a seed share.", how_tuned(s),
              trials.steps(), trials.shared_steps())};
+  if (!paired.rows.empty())
+    notes.push_back(format("Differences from {} are taken seed by seed: the arms of a seed share data, batches, adapters and the steps "
+                           "before pruning. Below zero is better.", reference_of(done)));
   if (const auto all = criteria_of(s); std::find(all.begin(), all.end(), "random") == all.end())
     notes.push_back("Chance is not among the criteria: --criteria with random would tell what it is worth to choose at all.");
   Report report;
@@ -163,16 +167,17 @@ int compare(const Request& request, const Console& console) {
                           Index(shares_of(s).size()), s.seeds, how_tuned(s));
   report.command = request.command;
   report.charts = {comparison_chart(done)};
-  report.comparison = table, report.notes = notes;
+  report.comparison = table, report.paired = paired, report.notes = notes;
   report.settings = shown_settings(request), report.provenance = record.provenance();
   json::Value result = json::Value::object({{"out", s.out}, {"protocol", identity}});
   const Headline by(done.front().evaluation);
   result.set("metric", json::Value::object({{"name", by.name}, {"higher_is_better", !by.lower_is_better}}));
   result.set("rows", comparison_json(done));
+  result.set("paired", paired_json(done));
   record.set("result", result);
   directory.write("report.html", report.html());
   directory.write("run.json", record.text("done"));
-  console.result(console.json() ? result.dump(2) + "\n" : table.text());
+  console.result(console.json() ? result.dump(2) + "\n" : table.text() + (paired.rows.empty() ? "" : "\n" + paired.text()));
   for (const std::string& note : notes) console.say(console.faint(note));
   console.say("report: " + s.out + "/report.html; every arm: " + s.out + "/trials.jsonl");
   return 0;
