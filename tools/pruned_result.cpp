@@ -4,6 +4,7 @@
 #include "granularity.hpp"
 #include "numbers.hpp"
 #include "requests.hpp"
+#include "trouble.hpp"
 
 namespace espalier::tool {
 namespace {
@@ -90,8 +91,8 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
     if (s.target_latency_ms > 0) {
       latency = LatencyReached{s.target_latency_ms / 1e3, pruned.latency};
       if (!latency->within())
-        out.warnings.push_back(format("the pruned model takes {}, which is not within 5 % of {}: the machine is not as it was "
-                                      "when models were measured", milliseconds(pruned.latency), milliseconds(latency->asked)));
+        out.missed = format("the pruned model takes {}, which is not within {} % of {}: the machine is not as it was when models "
+                            "were measured", milliseconds(pruned.latency), 100 * latency->tolerance, milliseconds(latency->asked));
     }
     out.target = target_table(r, fitted.pruner, left, latency);
     json::Value pruning = reached_json(r);
@@ -103,6 +104,12 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
   }
   out.json.set("stretches", run.log().stretches_json());
   return out;
+}
+
+void require_reached(const PrunedResult& result, const Settings& s) {
+  if (result.missed.empty()) return;
+  throw Trouble{Errc::failed, result.missed, "--target-latency-ms",
+                "the result is in " + s.out + "; with more --runs, on a machine that does nothing else, medians hold still"};
 }
 
 }  // namespace espalier::tool

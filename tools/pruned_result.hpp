@@ -16,10 +16,13 @@ struct PrunedResult {
   std::vector<Measured> models;  ///< dense, pruned, and what else was asked for
   Table table;
   Table target;                       ///< what was asked for, reached, and how near that had to be
-  std::vector<std::string> warnings;
+  std::string missed;                 ///< a latency that was asked for and is not there, in words; empty: none
   Report report;
   json::Value json;
 };
+
+/// Ends a run whose result is written and is not what was asked for.
+void require_reached(const PrunedResult&, const Settings&);
 
 /// `variants`: the pruned directory first. Only that one is evaluated.
 PrunedResult measure_pruned(FitRun&, const Request&, const std::vector<Variant>& variants, const Written&);

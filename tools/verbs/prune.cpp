@@ -29,11 +29,11 @@ void write_pruned(FitRun& run, const Request& request, const Console& console) {
 
   if (const std::string line = run.log().stretches_line(); !line.empty()) console.say(line);
   console.result(console.json() ? result.json.dump(2) + "\n" : result.table.text() + "\n" + result.target.text());
-  for (const std::string& warning : result.warnings) console.warn(warning);
   for (const std::string& note : result.report.notes) console.say(console.faint(note));
   for (const std::string& note : written.notes) console.say("note: " + note);
   console.say("wrote " + s.out + "  (layout: " + written.layout + "; loads with " + loader + ".from_pretrained)");
   console.say("report: " + s.out + "/report.html");
+  require_reached(result, s);
   console.say("next: espalier eval " + s.out + " -d " + (s.val.empty() ? s.data : s.val));
 }
 
