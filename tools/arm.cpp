@@ -15,7 +15,8 @@ namespace {
 
 /// What an arm may say for itself: --criteria obs+update-weights,full+power=abs.
 const std::vector<std::string>& options_of_an_arm() {
-  static const std::vector<std::string> names{"power", "eta", "scaled", "input-decay", "damp", "update-weights", "ema", "ranking", "revival", "within"};
+  static const std::vector<std::string> names{"power", "eta",     "scaled",  "input-decay", "damp",     "update-weights",
+                                              "ema",   "ranking", "revival", "within",      "normalise"};
   return names;
 }
 
@@ -43,7 +44,7 @@ std::vector<std::string> criteria_of(const Settings& s) {
   if (s.in_full()) std::erase(all, "lora");
   for (std::string& criterion : all)  // as published: Sanh et al. 2020
     if (criterion == "movement") criterion += "+revival=straight_through";
-  if (s.granularity != "layers" && !s.update_weights && s.revival == "none")  // Frantar & Alistarh 2022, and pruning by it
+  if (s.granularity != "layers" && !s.update_weights && !s.sequential() && s.revival == "none")  // Frantar & Alistarh 2022, and pruning by it
     all.insert(std::find(all.begin(), all.end(), "obs") + 1, "obs+update-weights");
   return all;
 }

@@ -37,6 +37,18 @@ void check_in_full(const Request& request) {
        "--criterion full reads those of the weights, which are there; or movement, which is as it was published");
 }
 
+/// What adapters behind the weight cannot do.
+void check_sequential(const Request& request) {
+  const Settings& s = request.settings;
+  const auto must = [&](bool holds, std::string what, std::string hint) {
+    if (!holds) throw Trouble{Errc::usage, std::move(what), "--tuning sequential", std::move(hint)};
+  };
+  must(s.adapter.empty(), "--adapter starts from one that stands beside the weight: PEFT knows no other", "leave one of them away");
+  must(find_unit_word(s.granularity), "a mask on single weights works on one matrix, and an adapter behind it mixes its outputs",
+       "prune by groups, or with --tuning adapters");
+  must(!s.update_weights, "--update-weights moves W0, and what it makes up for lies behind an adapter that mixes outputs", "leave it away, or use --tuning adapters");
+}
+
 /// What is asked of single weights, and what only groups know.
 void check_granularity(const Request& request) {
   const Settings& s = request.settings;
@@ -52,6 +64,10 @@ void check_granularity(const Request& request) {
     must(s.criterion != "sparsegpt", "--criterion sparsegpt chooses single weights, not " + what,
          "give it a --granularity: unstructured, or n:m such as 2:4");
     must(!said("within"), "--within compares single weights; " + what + " are compared by --ranking");
+    must(!s.official || s.normalise == "auto" || s.normalise == "all", "--official normalises over all units, and --normalise says otherwise",
+         "leave one of them away");
+    must(s.granularity != "layers" || s.normalise == "auto" || s.normalise == "none",
+         "--normalise " + s.normalise + " says nothing to layers: one's score is the sum of those of its heads and channels");
     must(!s.official || s.granularity == "groups", "--official prunes heads and channels, not " + what, "leave one of them away");
     must(!s.update_weights || s.granularity != "layers", "no weight that stays can make up for a whole layer", "leave --update-weights away");
     const bool whole = s.granularity == "layers" || s.granularity == "hidden";
@@ -64,7 +80,7 @@ void check_granularity(const Request& request) {
   }
   const auto pattern = weight_pattern(s);
   for (const char* option : {"sparsity-of", "target-parameters", "target-macs", "macs-at", "target-bytes", "target-latency-ms", "min-heads",
-                             "min-channels", "layer-floor", "round-to", "ranking", "official", "ema"})
+                             "min-channels", "layer-floor", "round-to", "ranking", "official", "ema", "normalise"})
     must(!said(option), format("--{} says nothing to single weights", option),
          std::string(option) == "ranking" ? "--within row, projection or model says what they are compared with"
          : std::string(option) == "ema" ? "their scores are those of one step: an average would take a number per weight"
@@ -117,6 +133,7 @@ void check_criterion(const Request& request) {
   must(!s.update_weights || s.input_decay > 0, "--update-weights needs inputs that are remembered: --input-decay is 0");
   must(!s.update_weights || s.revival == "none", "--update-weights cannot be taken back: --revival has to be none");
   if (s.in_full()) check_in_full(request);
+  if (s.sequential()) check_sequential(request);
   check_granularity(request);
 }
 
@@ -184,6 +201,13 @@ void check(const Request& request) {
     for (const std::string& option : said) one.origin[option] = Origin::command_line;
     check_criterion(one);
   }
+  must(s.score_batches >= 1, "--score-batches is below 1");
+  must(request.verb != Verb::plan || s.data.empty() || (s.criterion != "magnitude" && s.criterion != "random"),
+       format("--data says nothing to --criterion {}, which reads the weights alone", s.criterion), "leave it away");
+  must(!request.given("score-batches") || !s.data.empty(), "--score-batches says how much of --data is read, which is not given");
+  must(request.verb != Verb::plan || s.data.empty() || find_unit_word(s.granularity),
+       "--data scores units, and --granularity " + s.granularity + " makes single weights zero: there is a score for each of them",
+       "leave --data away to see how many");
   must(s.prune_every >= 1, "--prune-every is below 1");
   must(s.round_to >= 1, "--round-to is below 1");
   must(s.steps >= 0 && s.epochs > 0, "--steps and --epochs: there is nothing to do");

@@ -37,7 +37,8 @@ enum class Storage { fp32, bf16 };
 struct Placement {
   Storage weights = Storage::fp32;
   bool cuda = false;
-  bool full = false;  ///< the weights themselves learn, not adapters beside them
+  bool full = false;        ///< the weights themselves learn, not adapters beside them
+  bool sequential = false;  ///< adapters behind the weights learn
 };
 
 /// What to train, and what to prune while training; plain data.
@@ -94,6 +95,13 @@ struct FitResult {
   std::string checkpoint;  ///< of the last step; empty: none could be written, or none was asked for
 };
 
+/// What units were worth before anything was trained.
+struct Scored {
+  double loss = 0;                         ///< mean over the batches
+  std::vector<std::optional<Plan>> plans;  ///< one for each share; none: it is out of reach
+  std::vector<std::string> warnings;
+};
+
 struct Written {
   std::string layout, model_type;
   Index parameters = 0;
@@ -122,8 +130,9 @@ class Engine {
   /// Adapters and moments as they are now, and back into a model that was opened in the same way, after so many steps.
   virtual std::shared_ptr<const TrainingState> remember() = 0;
   virtual void recall(const TrainingState&, Index steps) = 0;
-  /// Scores of every unit without training, for criteria that need the weights alone.
-  virtual Plan choose_now(const FitPlan&) = 0;
+  /// Scores of every unit by so many batches, and what each share would remove by them; no weight is changed. Criteria that
+  /// read the weights alone need no data.
+  virtual Scored score(const FitPlan&, const DataSet*, Index batches, const std::vector<double>& shares) = 0;
   /// What pruning comes to; refuses what cannot be reached.
   virtual PruneReport foresee(const FitPlan&) = 0;
   /// Measures models of different size that are cut to shape, until one takes as long as was asked for.

@@ -22,6 +22,7 @@
 #include <espalier/prune/weight_pruner.hpp>
 #include <espalier/train/evaluate.hpp>
 #include <espalier/train/trainer.hpp>
+#include <map>
 #include <type_traits>
 
 #include "any_pruner.hpp"
@@ -40,6 +41,7 @@ class EngineOf final : public Engine {
   using Model = ModelOf<Device, Adapter, Family>;
   using Read = Reading<Model>;
   static constexpr bool kLowRank = std::is_same_v<typename Model::AdapterOptions, LowRankOptions>;
+  static constexpr bool kPeft = std::is_same_v<Adapter<Device>, LowRankAdapter<Device>>;  ///< as it can be told to others
 
   EngineOf(const std::string& directory, const LowRankOptions& options, std::uint64_t seed, const TaskRequest& task)
       : directory_(directory), model_(Read::load(device_, directory, adapted(options), seed, task)) {}
@@ -98,21 +100,48 @@ class EngineOf final : public Engine {
     model_.run.restore();
   }
 
-  Plan choose_now(const FitPlan& p) override {
-    Plan plan;
-    with_importance(p, [&](auto importance, auto) {
-      if constexpr (decltype(importance)::needs == Needs::nothing) {
-        PrunerOptions options = options_of(p);
-        options.every = 1;
-        Pruner pruner(model_, importance, EMAMask{.decay = 0}, AnySchedule{0, 1, p.sparsity, 0, true}, options);
-        pruner.step();
-        plan = pruner.plan();
-      } else {
-        fail(Errc::usage, "--criterion {} needs gradients: a plan without training has --criterion magnitude or random",
-             p.criterion);
+  /// The pruners that a run would have, up to their first event: they see the same batches, and choose from the same scores.
+  Scored score(const FitPlan& asked, const DataSet* data, Index batches, const std::vector<double>& shares) override {
+    FitPlan p = asked;
+    p.prune = true, p.update_weights = false, p.pruner.every = batches, p.batches.steps = batches;
+    Scored out;
+    auto& arena = model_.run.arena;
+    const auto pass = [&](Index at) {
+      if (data == nullptr) return 0.0;
+      auto source = Read::batches(*data, p.batches);
+      source.prepare(at);
+      using A = typename Device::Accumulate;
+      if (arena.size() > 0) device_.for_each(arena.size(), kernel::Fill<A>{arena.grad(), A(0)});
+      return double(model_.loss(source[0]));
+    };
+    const auto choosing = [&](double share) {
+      p.sparsity = share;
+      return pruner_of(p, AnySchedule{.begin = 0, .end = double(batches), .sparsity = share, .linear = true});
+    };
+    std::map<std::string, std::vector<double>> seen;
+    {
+      AnyPruner pruner = choosing(asked.sparsity);
+      for (Index k = 0; k + 1 < batches; ++k) out.loss += pass(k) / double(batches), pruner.step();
+      pruner.visit_state([&](const std::string& name, std::vector<double>& numbers) { seen[name] = numbers; });
+    }
+    for (std::size_t k = 0; k < shares.size(); ++k) {
+      AnyPruner pruner;
+      try {
+        pruner = choosing(shares[k]);
+      } catch (const Error&) {
+        if (shares[k] == asked.sparsity) throw;
+        out.plans.push_back(std::nullopt);
+        continue;
       }
-    });
-    return plan;
+      pruner.visit_state([&](const std::string& name, std::vector<double>& numbers) { numbers = seen.at(name); });
+      const double loss = pass(batches - 1);
+      pruner.step();
+      out.plans.push_back(pruner.plan());
+      if (k == 0) out.loss += loss / double(batches);
+      if (shares[k] == asked.sparsity) out.warnings = pruner.warnings();
+      model_.groups([&](auto group) { group.mask->set(device_, std::vector<std::uint8_t>(std::size_t(group.units()), 1)); });
+    }
+    return out;
   }
 
   PruneReport foresee(const FitPlan& p) override {
@@ -178,12 +207,12 @@ class EngineOf final : public Engine {
     }
   }
   void load_adapter(const std::string& directory) override {
-    if constexpr (kLowRank) espalier::load_adapter(model_, directory);
-    else fail(Errc::unsupported, "{}: a low-rank adapter has no place in a model that learns in full: merge it first", directory);
+    if constexpr (kPeft) espalier::load_adapter(model_, directory);
+    else fail(Errc::unsupported, "{}: an adapter of PEFT stands beside the weights, where this model learns otherwise: merge it first", directory);
   }
   void save_adapter(const std::string& directory, bool overwrite) override {
-    if constexpr (kLowRank) espalier::save_adapter(model_, directory, {.overwrite = overwrite});
-    else fail(Errc::unsupported, "{}: what was learnt in full is no low-rank adapter: merge it and save the model", directory);
+    if constexpr (kPeft) espalier::save_adapter(model_, directory, {.overwrite = overwrite});
+    else fail(Errc::unsupported, "{}: what was learnt is no adapter that PEFT knows: merge it and save the model", directory);
   }
 
  private:

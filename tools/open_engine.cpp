@@ -16,12 +16,13 @@ void require_encoder_place(Placement where, const std::string& directory) {
   if (where.weights == Storage::bf16) throw Trouble{Errc::unsupported, "--weights bf16: encoders are held in fp32", directory, "leave it away"};
 }
 
-/// Weights that learn are Parameters of models of language, in fp32 on the CPU.
-void require_place_in_full(Placement where, const std::string& directory) {
-  if (is_encoder(directory)) throw Trouble{Errc::unsupported, "--tuning full: encoders learn by adapters", directory, "leave it away: --tuning adapters"};
-  if (where.cuda) throw Trouble{Errc::unsupported, "--tuning full is not computed on a GPU by this tool", directory, "leave --device away; --tuning adapters is computed there"};
+/// What is not adapters beside the weight is computed for models of language, in fp32 on the CPU.
+void require_place(const std::string& tuning, Placement where, const std::string& directory) {
+  const std::string name = "--tuning " + tuning;
+  if (is_encoder(directory)) throw Trouble{Errc::unsupported, name + ": encoders learn by adapters", directory, "leave it away: --tuning adapters"};
+  if (where.cuda) throw Trouble{Errc::unsupported, name + " is not computed on a GPU by this tool", directory, "leave --device away; --tuning adapters is computed there"};
   if (where.weights == Storage::bf16)
-    throw Trouble{Errc::unsupported, "--tuning full: weights that learn are held in fp32, and these would be held in bf16", directory, "give it --weights fp32"};
+    throw Trouble{Errc::unsupported, name + " holds weights in fp32, and these would be held in bf16", directory, "give it --weights fp32"};
 }
 
 }  // namespace
@@ -38,14 +39,18 @@ Dtype stored_dtype(const std::string& directory) {
 
 Placement placement_for(const Settings& s) {
   const bool small = s.weights == "bf16" || (s.weights != "fp32" && stored_dtype(s.model) == Dtype::bf16);
-  return {small ? Storage::bf16 : Storage::fp32, s.device == "cuda", s.in_full()};
+  return {small ? Storage::bf16 : Storage::fp32, s.device == "cuda", s.in_full(), s.sequential()};
 }
 
 std::unique_ptr<Engine> open_engine(Placement where, const std::string& directory, const LowRankOptions& options,
                                     std::uint64_t seed, const TaskRequest& task) {
   if (where.full) {
-    require_place_in_full(where, directory);
+    require_place("full", where, directory);
     return open_language<CpuFull>(directory, options, seed, task);
+  }
+  if (where.sequential) {
+    require_place("sequential", where, directory);
+    return open_language<CpuSequential>(directory, options, seed, task);
   }
   if (is_encoder(directory)) {
     require_encoder_place(where, directory);

@@ -7,7 +7,8 @@ namespace espalier::tool {
 // Where a model computes, as types that name no device's header.
 struct CpuFp32;
 struct CpuBf16;
-struct CpuFull;  ///< fp32, and every weight learns
+struct CpuFull;        ///< fp32, and every weight learns
+struct CpuSequential;  ///< fp32, and adapters behind the weights learn
 struct CudaFp32;
 struct CudaBf16;
 

@@ -21,7 +21,7 @@ LowRankOptions adapter_options(const Settings& s) {
 }
 
 std::string how_tuned(const Settings& s) {
-  if (!s.in_full()) return format("with adapters of rank {}", s.rank);
+  if (!s.in_full()) return format("with {}adapters of rank {}", s.sequential() ? "sequential " : "", s.rank);
   return "in full, every weight of " + (s.targets.empty() ? "the linear maps of the blocks" : joined(s.targets));
 }
 
@@ -29,6 +29,10 @@ PrunerOptions pruner_options(const Settings& s) {
   PrunerOptions o;
   o.every = s.prune_every, o.round_to = s.round_to, o.official = s.official;
   o.min_heads = s.min_heads, o.min_channels = s.min_channels, o.layer_floor = s.layer_floor;
+  o.normalise = s.normalise == "none"    ? Normalise::none
+                : s.normalise == "alive" ? Normalise::alive
+                : s.normalise == "all"   ? Normalise::all
+                                         : Normalise::automatic;
   o.of = s.sparsity_of == "all" ? SparsityOf::all : SparsityOf::prunable;
   o.ranking = s.ranking == "global" ? Ranking::global : Ranking::local;
   o.revival = s.revival == "none" ? Revival::none : s.revival == "ema" ? Revival::ema : Revival::straight_through;
@@ -49,10 +53,12 @@ PrunerOptions pruner_options(const Settings& s) {
 
 bool compacts_live(const Settings& s) {
   const bool remembers = s.granularity == "layers" && (s.criterion == "wanda" || s.criterion == "obs");
-  const bool same_run = s.revival == "none" && !s.official && !remembers;
+  const bool same_run = s.revival == "none" && !s.official && !remembers && s.normalise != "all";
   if (s.compact == "live" && !same_run) {
     throw Trouble{Errc::usage,
                   remembers    ? "--criterion " + s.criterion + " remembers the inputs of every layer, so that none can leave during the run"
+                  : s.normalise == "all" && !s.official
+                      ? "--normalise all divides by scores of masked units too, so that none can leave during the run"
                   : s.official ? "--official scores masked units too, so that none can leave during the run"
                              : "--revival " + s.revival + " lets masked units come back, so that none can leave during the run",
                   "--compact live", "use --compact end, or auto"};
@@ -153,6 +159,7 @@ json::Value identity_of(const Request& request) {
   const bool sized = target_request(s).given();  // what is stored is then part of what is asked for
   if (!sized && !pruner_options(s).uniform) identity.erase("layout");
   if (!sized) identity.erase("dtype");
+  if (s.normalise == "auto") identity.erase("normalise");  // as it was before there was a choice
   if (request.verb == Verb::compare)
     for (const char* key : {"criteria", "sparsities", "seeds", "seed"}) identity.erase(key);  // each arm says its own
   return identity;

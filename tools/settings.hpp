@@ -51,6 +51,8 @@ struct Settings {
   std::vector<std::string> criteria;  ///< of a comparison
   std::vector<std::string> sparsities = {"0.2", "0.5", "0.8"};
   Index seeds = 5;
+  std::string normalise = "auto";
+  Index score_batches = 8;  ///< of a plan
   bool official = false;
   std::string granularity = "groups", within = "auto";
   // training
@@ -71,6 +73,9 @@ struct Settings {
   bool json = false, quiet = false, verbose = false, no_color = false, print_config = false;
 
   bool in_full() const { return tuning == "full"; }
+  bool sequential() const { return tuning == "sequential"; }
+  /// Nothing that PEFT could read is learnt: what is written is a whole model.
+  bool writes_model() const { return in_full() || sequential(); }
 };
 
 /// A command line, understood.

@@ -18,11 +18,14 @@ const std::vector<VerbWords>& verbs() {
        "  espalier info out/adapter --json\n"
        "  espalier info train.bin\n"},
       {Verb::plan, "plan", "what would leave, and what it would cost; writes nothing", "MODEL",
-       "Groups, units and costs of a model, and what several sparsities would remove, counted from shapes. Weights "
-       "are\n"
-       "read only where --criterion magnitude or random asks which units would leave.",
+       "Groups, units and costs of a model, and what several sparsities would remove, counted from shapes. With -d FILE,\n"
+       "or --criterion magnitude or random, which need none, units are scored and those that would leave are named, before\n"
+       "any weight is touched: some batches forward and backward, with adapters as they start. With B = 0 --criterion lora\n"
+       "sees gradients through a random A: rows show, columns hardly do, and --adapter DIR brings one that has learnt.\n"
+       "-v and --json list every unit.",
        "  espalier plan models/tinyllama --sparsity 0.5\n"
        "  espalier plan models/tinyllama --target-params 600M --round-to 32\n"
+       "  espalier plan models/tinyllama -d train.bin --criterion full --score-batches 16 -v\n"
        "  espalier plan models/tinyllama --criterion magnitude --ranking global\n"},
       {Verb::train, "train", "LoRA fine-tuning: writes an adapter (PEFT)", "MODEL",
        "Fine-tunes low-rank adapters on a frozen checkpoint and writes a PEFT adapter directory; with --tuning full every\n"

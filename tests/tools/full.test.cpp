@@ -164,8 +164,8 @@ TEST_CASE("what full fine-tuning has not is refused by name, before anything is 
   refused({"train", checkpoint(), "--rslora"}, 2, "--rslora says nothing", "it belongs to");
   refused({"train", checkpoint(), "-a", checkpoint() + "/adapter"}, 2, "--adapter starts from a low-rank adapter", "espalier merge");
   for (const char* verb : {"train", "compare"})
-    refused({verb, checkpoint(), "--weights", "bf16"}, 3, "weights that learn are held in fp32", "give it --weights fp32");
-  refused({"prune", checkpoint("llama-bf16"), "--criterion", "full"}, 3, "weights that learn are held in fp32", "give it --weights fp32");
+    refused({verb, checkpoint(), "--weights", "bf16"}, 3, "--tuning full holds weights in fp32", "give it --weights fp32");
+  refused({"prune", checkpoint("llama-bf16"), "--criterion", "full"}, 3, "--tuning full holds weights in fp32", "give it --weights fp32");
   refused({"train", checkpoint("bert-classes")}, 3, "encoders learn by adapters", "leave it away");
   refused({"train", checkpoint(), "--targets", "nothing"}, 2, "no linear map of the model is named by --targets", "e.g. q_proj");
   CHECK(run({"eval", checkpoint(), "-d", data, "--tuning", "full"}).says("not an option of eval"));

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <cmath>
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/backend/meta.hpp>
 #include <espalier/model/load.hpp>
 #include <espalier/model/stored_budget.hpp>
+#include <optional>
 
 #include "../count_facts.hpp"
 #include "../granularity.hpp"
@@ -11,8 +13,10 @@
 #include "../numbers.hpp"
 #include "../planned.hpp"
 #include "../requests.hpp"
+#include "../scored_units.hpp"
 #include "../table.hpp"
 #include "../threads.hpp"
+#include "../trouble.hpp"
 #include "verbs.hpp"
 
 namespace espalier::tool {
@@ -36,10 +40,29 @@ json::Value kept_json(const Facts& facts) {
   return all;
 }
 
-std::string numbers_text(const std::vector<int>& kept) {
-  std::string out;
-  for (std::size_t i = 0; i < kept.size() && i < 12; ++i) out += (i > 0 ? " " : "") + std::to_string(kept[i]);
-  return kept.size() > 12 ? out + " ..." : out;
+bool reads_weights_alone(const Settings& s) { return s.criterion == "magnitude" || s.criterion == "random"; }
+
+/// What each unit is worth, and which of them each share would remove: nothing where nobody asks, or where it takes data that
+/// are not there.
+std::optional<Scored> scores_of(const Request& request, const std::optional<LatencyFit>& latency, const std::vector<double>& shares) {
+  const Settings& s = request.settings;
+  const bool alone = reads_weights_alone(s);
+  if (s.data.empty() && !(alone && request.given("criterion"))) return std::nullopt;
+  if (s.official)
+    throw Trouble{Errc::usage, "--official chooses again and again while its schedule goes on, and no plan can say what it will", "",
+                  "leave --official away to see scores; or --data and --criterion, to see how many leave"};
+  FitPlan p = fit_plan(request, "");
+  p.timed = latency;
+  const auto engine = open_engine(placement_for(s), s.model, alone ? no_adapters() : adapter_options(s), std::uint64_t(s.seed), task_request(s));
+  if (alone) {
+    p.ema = 0;
+    return engine->score(p, nullptr, 1, shares);
+  }
+  const DataSet data = within("--data", "", [&] { return engine->read(s.data, s.seq_len); });
+  within("--data", "", [&] { engine->check(data); });
+  if (!s.adapter.empty()) within("--adapter", "", [&] { engine->load_adapter(s.adapter); });
+  need_trainable(engine->facts());
+  return engine->score(p, &data, s.score_batches, shares);
 }
 
 template <class Family>
@@ -85,17 +108,22 @@ int plan_for(const Request& request, const Console& console) {
   groups.rows.push_back({"not prunable", "", "", "", with_commas(dense.parameters - prunable)});
   text += groups.text();
 
+  std::vector<double> shares{0.1, 0.25, 0.5, 0.75};
+  if (!target.given() && std::find(shares.begin(), shares.end(), s.sparsity) == shares.end()) shares.push_back(s.sparsity);
+  std::sort(shares.begin(), shares.end());
+  if (target.given()) shares = {0.5};
+  if (s.sparsity_of == "all") shares = {s.sparsity};  // others may be out of reach
+  const std::optional<Scored> scored = scores_of(request, latency, shares);
+
   Table table;
   table.head = {"sparsity", "parameters", "change", "MACs/token", "change", "file", "change"};
   for (const std::string& kind : kinds) table.head.push_back(kind == "heads" ? "head groups" : kind);
   table.head.push_back("reached");
+  if (target.given()) table.head[0] = "target";
+  if (s.sparsity_of == "all") table.head[0] = "of all";
   json::Value rows = json::Value::array();
-  std::vector<double> shares{0.1, 0.25, 0.5, 0.75};
-  if (!target.given() && std::find(shares.begin(), shares.end(), s.sparsity) == shares.end()) shares.push_back(s.sparsity);
-  std::sort(shares.begin(), shares.end());
-  if (target.given()) shares = {0.5}, table.head[0] = "target";
-  if (s.sparsity_of == "all") shares = {s.sparsity}, table.head[0] = "of all";  // others may be out of reach
-  for (const double share : shares) {
+  for (std::size_t k = 0; k < shares.size(); ++k) {
+    const double share = shares[k];
     Planned<Family> o;
     try {
       o = share == s.sparsity || shares.size() == 1 ? asked : outcome(share);
@@ -121,41 +149,44 @@ int plan_for(const Request& request, const Console& console) {
                              {"smallest_step", o.report.step},
                              {"removed", o.report.removed},
                              {"groups", kept_json(o.facts)}}));
+    if (scored && scored->plans[k]) rows.elements().back().set("units", plan_json(*scored->plans[k], false));
   }
   result.set("outcomes", rows);
   text += "\n" + table.text();
   text += "\n" + target_table(asked.report, options, asked.report.left,
                               latency ? std::optional<LatencyReached>({target.seconds, latency->seconds}) : std::nullopt).text();
 
-  const bool scored = request.given("criterion") && (s.criterion == "magnitude" || s.criterion == "random");
   if (scored) {
-    FitPlan p = fit_plan(request, "");
-    p.timed = latency;
-    const auto engine = open_engine(placement_for(s), s.model, no_adapters());
-    const Plan chosen = engine->choose_now(p);
-    Table units;
-    units.left = true;
-    units.head = {"layer", "kind", "kept", "of", "units"};
-    json::Value all = json::Value::array();
-    for (const PlanGroup& g : chosen.groups) {
-      units.rows.push_back({g.layer < 0 ? "all" : std::to_string(g.layer), g.kind, std::to_string(g.kept.size()), std::to_string(g.full),
-                            numbers_text(g.kept)});
-      all.push_back(json::Value::object({{"kind", g.kind}, {"layer", g.layer}, {"full", g.full}, {"kept", g.kept}}));
+    const double share = target.given() ? 0.5 : s.sparsity;
+    const Plan& chosen = *scored->plans[std::size_t(std::find(shares.begin(), shares.end(), share) - shares.begin())];
+    json::Value how = json::Value::object({{"criterion", s.criterion}});
+    std::string from;
+    if (!reads_weights_alone(s)) {
+      how.set("data", s.data), how.set("batches", s.score_batches), how.set("batch", s.batch);
+      how.set("loss", std::isfinite(scored->loss) ? json::Value(scored->loss) : json::Value());
+      from = format(", from {} batches of {} of {}, at a loss of {}", s.score_batches, s.batch, s.data, fixed(scored->loss, 4));
     }
-    result.set("plan", all);
-    text += "\nby " + s.criterion + ", at sparsity " + printed("%.3g", s.sparsity) + ":\n" + units.text();
+    result.set("scores", how);
+    result.set("plan", plan_json(chosen, true));
+    text += "\nby " + s.criterion + from + ":\n" + scores_table(*scored, shares).text();
+    if (s.verbose) text += "\n" + units_table(*scored, shares).text();
+    text += "\nat " + (target.given() ? "the target" : "sparsity " + printed("%.3g", share)) + ":\n" + kept_table(chosen).text();
   }
   console.result(console.json() ? result.dump(2) + "\n" : text);
   if (latency)
     console.say(format("{} measured on this machine, asked for {}: median of {} runs over {} tokens, {} models tried", milliseconds(latency->seconds),
                        milliseconds(target.seconds), s.runs, s.seq_len, latency->measured));
   console.say(console.faint(
-      format("counted from shapes{}; smallest step that these constraints allow: {} % of {} prunable parameters",
-             scored ? "" : ", no weight was read", fixed(100 * asked.report.step, 2), with_commas(prunable))));
-  if (request.given("criterion") && !scored) {
-    console.say(
-        console.faint("which units leave by " + s.criterion + " is known only while training; how many is shown"));
-  }
+      format("counted from shapes{}; no weight was changed; smallest step that these constraints allow: {} % of {} prunable parameters",
+             scored ? ", scored from weights" : ", no weight was read", fixed(100 * asked.report.step, 2), with_commas(prunable))));
+  if (scored)
+    for (const std::string& warning : scored->warnings) console.warn(warning);
+  if (request.given("criterion") && !scored)
+    console.say(console.faint("--criterion " + s.criterion + " reads what training computes: -d FILE scores units from some batches of it; without, how "
+                              "many leave is shown, not which"));
+  if (scored && s.criterion == "lora" && s.adapter.empty())
+    console.say(console.faint("adapters are as they start, B = 0: gradients are seen through a random A, in which rows (q, k, v, gate, up) show and "
+                              "columns (o, down) hardly do; --adapter DIR scores with one that has learnt, --criterion full with exact gradients"));
   if (options.target.left > 0 && options.target.widths.empty()) {
     console.say(console.faint("layers will differ: the target counts what is computed; the file fills every layer up to the widest"));
   }

@@ -14,7 +14,7 @@ void write_tuned(FitRun& run, const Request& request, const Console& console) {
   run.stage("writing what was learnt");
   std::unique_ptr<Engine> trained = run.release();
   Written written;
-  if (s.in_full()) {  // what is measured is what was written
+  if (s.writes_model()) {  // what is measured is what was written
     trained->merge();
     run.directory().place([&](const std::string& to) { written = trained->save(to, "automatic", std::nullopt, false, nullptr); });
     trained.reset();
@@ -34,7 +34,7 @@ void write_tuned(FitRun& run, const Request& request, const Console& console) {
   report.tiles = {{capital(is.name), fixed(is.value, 3), "was " + fixed(was.value, 3), is.better_than(was)},
                   {"Trainable", brief(double(run.dense().trainable)),
                    "of " + brief(double(run.dense().parameters)) + " parameters", false},
-                  {s.in_full() ? "File" : "Adapter", bytes_text(double(weight_bytes(s.out))), "on disk", false}};
+                  {s.writes_model() ? "File" : "Adapter", bytes_text(double(weight_bytes(s.out))), "on disk", false}};
   report.comparison = table;
   report.notes = {evaluation_protocol(s, run.val_source(), after.evaluation)};
   const json::Value result = json::Value::object({{"out", s.out},
@@ -49,7 +49,7 @@ void write_tuned(FitRun& run, const Request& request, const Console& console) {
     console.result(table.text());
   }
   for (const std::string& note : written.notes) console.say("note: " + note);
-  if (s.in_full()) {
+  if (s.writes_model()) {
     console.say("wrote " + s.out + "  (a whole model: loads with " + trained->auto_class() + ".from_pretrained; " + s.out + "/report.html)");
     console.say("next: espalier eval " + s.out + " -d " + (s.val.empty() ? s.data : s.val));
     return;
