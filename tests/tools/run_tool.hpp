@@ -67,11 +67,11 @@ struct Result {
 struct How {
   std::vector<std::pair<std::string, std::string>> environment = {};
   std::string stdout_to = {};        ///< instead of a file that is read back
-  bool terminal = false;             ///< stderr is one, of the kind xterm
   std::string interrupt_after = {};  ///< SIGINT as soon as stderr holds this
   int signal = SIGINT;
   rlim_t file_bytes = RLIM_INFINITY;    ///< a disk on which no file can be larger
   rlim_t memory_bytes = RLIM_INFINITY;  ///< a machine with so much of it
+  bool terminal = false;                ///< stderr is one, of the kind xterm
 };
 
 /// A terminal that nobody looks at: what is written to `writer` comes out of `reader`.
