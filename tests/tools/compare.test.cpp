@@ -141,7 +141,7 @@ TEST_CASE("A comparison goes on where it was interrupted, and only with the same
   for (const auto& [option, value] : {std::pair{"--lr", "1e-3"}, {"--ema", "0.5"}, {"--rank", "4"}, {"--granularity", "unstructured"},
                                       {"--prune-every", "4"}}) {
     const Result mixed = run({"compare", "--resume", scratch / "c", option, value});
-    CAPTURE(option);
+    CAPTURE(mixed.err);
     CHECK(mixed.code == 2);
     CHECK(mixed.says("made with " + std::string(option).substr(2)));
   }
@@ -165,8 +165,8 @@ TEST_CASE("What cannot be compared is said before anything is trained") {
   for (const auto& [criteria, what] : {std::pair{"obs+rank=4", "'rank' is no option of a criterion"}, {"lora+power", "power has no value"},
                                        {"wanda+power=abs", "power says nothing to wanda"}, {"obs+update-weights+revival=ema", "--revival has to be none"},
                                        {"lora+power=cube", "--power is 'cube'"}}) {
-    CAPTURE(criteria);
     const Result refused = run({"compare", checkpoint(), "-d", data, "-o", scratch / "c", "--criteria", criteria});
+    CAPTURE(refused.err);
     CHECK(refused.code == 2);
     CHECK(refused.says(what));
   }

@@ -28,7 +28,8 @@ TEST_CASE("every target is met within the printed step, as counted from the mode
   for (const auto& [name, target, field] : {std::tuple<std::string, double, std::string>{"--target-parameters", 0.7 * parameters, "parameters"},
                                             {"--target-macs", 0.6 * macs, "macs_per_token"},
                                             {"--target-bytes", 0.75 * bytes, ""}}) {
-    CAPTURE(name);
+    const std::string where = name;
+    CAPTURE(where);
     const std::vector<std::string> asked{name, std::to_string(std::int64_t(target)), "--min-channels", "4", "--round-to", "4"};
     const Result planned = run(std::vector<std::string>{"plan", checkpoint(), "--json"} + asked);
     CAPTURE(planned.err);
