@@ -16,14 +16,14 @@ struct Multiply {
 
 }  // namespace
 
-TEST_CASE("a recorded step computes what an eager one does, with other numbers and addresses each time") {
+TEST_CASE("a recorded step computes what an eager one does, with other numbers and addresses from time to time") {
   const Index n = 64;
   std::vector<float> results[2];
   for (const bool graphs : {false, true}) {
     Cuda<float> device({.graphs = graphs});
     auto x = there(device, whole<float>(n * n, 2)), y = there(device, whole<float>(n * n, 2, 7));
     Cuda<float>::Buffer<float> c(device, n * n), d(device, n * n);
-    for (int step = 0; step < 8; ++step) {
+    for (int step = 0; step < 24; ++step) {
       auto& to = step % 2 == 0 ? c : d;
       device.record([&] {
         device.gemm(1.0f, matrix<const float>(x.data(), n, n), matrix<const float>(y.data(), n, n), 0.5f,
@@ -36,9 +36,37 @@ TEST_CASE("a recorded step computes what an eager one does, with other numbers a
     const auto rest = seen(device, d.data(), n * n);
     all.insert(all.end(), rest.begin(), rest.end());
     results[graphs ? 1 : 0] = all;
-    CHECK(device.system().replays() == (graphs ? 6 : 0));  // the first took cuBLASLt's workspace, the second looked
+    // Six steps that differ, one of them with one launch more and the next time without: each was launched as it is, then
+    // captured, then replayed.
+    CHECK(device.system().captures() == (graphs ? 6 : 0));
+    CHECK(device.system().replays() == (graphs ? 24 - 7 : 0));
   }
   CHECK(results[0] == results[1]);
+}
+
+TEST_CASE("what a kernel reads on the device may change from one replay to the next") {
+  Cuda<float> device;
+  auto x = there(device, std::vector<float>{1, 2, 3}), y = there(device, std::vector<float>{0, 0, 0});
+  for (int step = 0; step < 5; ++step) {
+    const std::vector<float> now{float(step), 0, 1};
+    device.upload(x.data(), now.data(), 3);
+    device.record([&] { device.for_each(3, kernel::Accumulate<float>{x.data(), y.data()}); });
+  }
+  CHECK(seen(device, y.data(), 3) == std::vector<float>{10, 0, 5});
+  CHECK(device.system().captures() == 1);
+  CHECK(device.system().replays() == 4);
+}
+
+TEST_CASE("more lists than are kept are launched as well") {
+  Cuda<float> device;
+  auto x = there(device, std::vector<float>{0, 0, 0});
+  const auto one = there(device, std::vector<float>{1, 1, 1});
+  for (int round = 0; round < 2; ++round)
+    for (Index n = 0; n < 100; ++n)
+      device.record([&] {
+        for (Index i = 0; i < n; ++i) device.for_each(3, kernel::Accumulate<float>{one.data(), x.data()});
+      });
+  CHECK(seen(device, x.data(), 3) == std::vector<float>(3, 9900));
 }
 
 TEST_CASE("a recording inside a recording is part of it") {

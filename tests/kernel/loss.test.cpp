@@ -33,7 +33,7 @@ TEST_CASE_TEMPLATE("cross-entropy and its derivative equal the definition; ignor
       eloss.push_back(counts ? weight * (std::log(total) - at(target)) : 0);
       for (Index j = 0; j < vocab; ++j) edx.push_back(counts ? weight * (std::exp(at(j)) / total - (j == target)) : 0);
     }
-    device.for_each_row(rows, kernel::CrossEntropy<T, T>{matrix(x.data(), rows, vocab), targets.data(), T(weight),
+    device.for_each_row(rows, kernel::CrossEntropy<T, T>{matrix(x.data(), rows, vocab), targets.data(), &weight,
                                                          vector(loss.data(), rows)});
     CAPTURE(vocab);
     double worst = 0;

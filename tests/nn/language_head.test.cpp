@@ -37,9 +37,9 @@ struct Case {
     for (Index i = 0; i < n; ++i) targets.push_back(i % 7 == 5 ? kIgnore : int(i * 31 % words));
   }
   template <class Device>
-  void run(Pass<Device>& pass, bool biased, T weight) {
+  void run(Pass<Device>& pass, bool biased, double weight) {
     language_loss<Device>(pass, matrix<const T>(h.data(), tokens, hidden), matrix<const T>(w.data(), vocab, hidden),
-                          targets.data(), weight, &total, matrix(dh.data(), tokens, hidden),
+                          targets.data(), &weight, &total, matrix(dh.data(), tokens, hidden),
                           biased ? vector<const T>(bias.data(), vocab) : View<const T, 1>{});
   }
 };

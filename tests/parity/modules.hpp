@@ -237,13 +237,14 @@ void language_head(Judge& judge) {
     auto h = on_device(device, activations<Device>(tokens * hidden, 2, 1));
     typename Device::template Buffer<X> dh(device, tokens * hidden);
     typename Device::template Buffer<A> total(device, 1);
+    const auto share = on_device(device, std::vector<double>{1.0 / 257});
     Workspace<Device> workspace(device);
     thrice([&](Outputs& out) {
       for (const bool backward : {false, true}) {
         Pass<Device> pass(workspace, {1, tokens});
         device.for_each(1, kernel::Fill<A>{total.data(), A(0)});
         language_loss<Device>(pass, matrix<const X>(h.data(), tokens, hidden), matrix<const W>(w.data(), vocab, hidden),
-                              targets.data(), A(1.0 / 257), total.data(), backward ? matrix(dh.data(), tokens, hidden) : View<X, 2>{});
+                              targets.data(), share.data(), total.data(), backward ? matrix(dh.data(), tokens, hidden) : View<X, 2>{});
         out.near(device, backward ? "loss" : "loss alone", vector(total.data(), 1));
       }
       out.near(device, "dh", matrix(dh.data(), tokens, hidden));

@@ -4,6 +4,7 @@
 #include "parity/importance.hpp"
 #include "parity/memory.hpp"
 #include "parity/models.hpp"
+#include "parity/replay.hpp"
 #include "parity/storage.hpp"
 #include "parity/training.hpp"
 
@@ -16,6 +17,7 @@ void runs(Judge& judge) {
   judge.group("training", &training<Device>);
   judge.group("storage", &storage<Device>);
   judge.group("memory", &memory<Device>);
+  judge.group("replay", &replay<Device>);
 }
 
 }  // namespace espalier::test::parity

@@ -173,18 +173,19 @@ void row_kernels(Launch& launch) {
   launch("Rotate", Sums::exact, rows, kernel::Rotate<T, A>{in(cosine, 3), in(sine, 3), 5, -1, out(y, rows), own.data()}, y);
 
   const std::vector<int> targets{4, kIgnore, 69, 0, 33};
+  const std::vector<double> quarter{0.25};
   auto loss = std::vector<A>(std::size_t(rows), A(9));
   y = x;
   launch("CrossEntropy", Sums::rounded, rows,
-         kernel::CrossEntropy<T, A>{out(y, rows), targets.data(), A(0.25f), out(loss)}, y, loss);
+         kernel::CrossEntropy<T, A>{out(y, rows), targets.data(), quarter.data(), out(loss)}, y, loss);
   const auto wish = eighths<A>(rows * width, 9);
   std::vector<A> yes(wish.size());
   for (std::size_t i = 0; i < yes.size(); ++i) yes[i] = A(float(i % 3 == 0));
   auto guess = eighths<A>(rows * width, 10);
-  launch("SquaredError", Sums::exact, rows, kernel::SquaredError<A>{out(guess, rows), in(wish, rows), A(0.25f), out(loss)}, guess, loss);
+  launch("SquaredError", Sums::exact, rows, kernel::SquaredError<A>{out(guess, rows), in(wish, rows), quarter.data(), out(loss)}, guess, loss);
   guess = eighths<A>(rows * width, 10);
   launch("BinaryCrossEntropy", Sums::rounded, rows,
-         kernel::BinaryCrossEntropy<A>{out(guess, rows), in(yes, rows), A(0.25f), out(loss)}, guess, loss);
+         kernel::BinaryCrossEntropy<A>{out(guess, rows), in(yes, rows), quarter.data(), out(loss)}, guess, loss);
   auto columns_of = eighths<A>(width, 12);
   launch("ColumnSums", Sums::exact, width, kernel::ColumnSums<A>{in(wish, rows), out(columns_of)}, columns_of);
   std::vector<A> total{A(1)};

@@ -12,6 +12,8 @@
 #include <map>
 #include <sys/mman.h>
 #include <thrust/execution_policy.h>
+#include <utility>
+#include <vector>
 
 #include "fiber_team.hpp"
 
@@ -107,7 +109,10 @@ class ThrustHostSystem {
     std::memset(p, 0, std::size_t(bytes));
     return p;
   }
-  void release(std::byte* p, Index bytes) noexcept { memory_.give_back(p, bytes); }
+  void release(std::byte* p, Index bytes) noexcept {
+    if (recordings_.open()) waiting_.emplace_back(p, bytes);  // what uses it is still to be launched
+    else memory_.give_back(p, bytes);
+  }
 
   template <class F>
   void launch(F&& f) {
@@ -138,21 +143,29 @@ class ThrustHostSystem {
   }
   template <class F>
   void record(F&& f) {
-    struct Recording {
-      int& depth;
-      explicit Recording(int& d) : depth(d) { ++depth; }
-      ~Recording() { --depth; }
-    } recording(recording_);
+    if (recordings_.open()) return f();
+    struct Return {
+      ThrustHostSystem& system;
+      ~Return() {
+        for (const auto& [p, bytes] : system.waiting_) system.memory_.give_back(p, bytes);
+        system.waiting_.clear();
+      }
+    } const at_the_end{*this};
     ++records_;
-    f();
+    const auto& recording = recordings_.write(f);
+    if (recording.times > 1) ++replays_;
+    recording.list.play(*this);
   }
+  auto& recordings() { return recordings_; }
 
   DeviceMemory& memory() { return memory_; }
-  /// How often: launches, downloads (each waits for the device), pieces of memory taken, recorded steps.
+  /// How often: launches, downloads (each waits for the device), pieces of memory taken, recorded pieces of a step, and
+  /// those of them that asked for what an earlier one had asked for, byte for byte: what a GPU launches as a graph.
   long launches() const { return launches_; }
   long downloads() const { return downloads_; }
   long allocations() const { return allocations_; }
   long records() const { return records_; }
+  long replays() const { return replays_; }
 
  private:
   /// One type for all kernels, so that Thrust is compiled once for them.
@@ -163,12 +176,14 @@ class ThrustHostSystem {
     void operator()(Index i) const { run(crew, kernel, i); }
   };
   void forbid_in_recording(const char* what) {
-    if (recording_) fail(Errc::failed, "test device: {} while a step is recorded", what);
+    if (recordings_.open()) fail(Errc::failed, "test device: {} while a step is recorded", what);
   }
   DeviceMemory memory_;
   Crew crew_;
-  long launches_ = 0, downloads_ = 0, allocations_ = 0, records_ = 0;
-  int recording_ = 0;
+  long launches_ = 0, downloads_ = 0, allocations_ = 0, records_ = 0, replays_ = 0;
+  struct Nothing {};
+  Recordings<ThrustHostSystem, Nothing> recordings_;
+  std::vector<std::pair<std::byte*, Index>> waiting_;
 };
 
 template <class T = float, class Weight = T>

@@ -1,126 +1,103 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cstdio>
-#include <deque>
+#include <espalier/backend/cuda_launch.hpp>
 #include <espalier/backend/cuda_memory.hpp>
+#include <espalier/backend/launch_list.hpp>
+#include <utility>
 
 namespace espalier::inline v0::detail {
 
-/// Launches as a graph: what f launches is recorded and given to the device as a whole. The graph of the last time is
-/// brought up to date where only numbers and addresses have changed, and made anew where more has. f runs as it is for
-/// as long as it still takes memory, inside another recording, and where recording does not succeed.
+/// Launches that a device knows as a whole, and the scratch memory that they use.
+struct CudaGraph {
+  CudaGraph() = default;
+  ~CudaGraph() {  // one that still runs goes when it is done
+    if (graph != nullptr) static_cast<void>(cudaGraphExecDestroy(graph));
+  }
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+
+  cudaGraphExec_t graph = nullptr;
+  const std::byte* scratch = nullptr;
+};
+
+/// Replays. What f launches is written down. A list that never came before is launched as it is; when it comes again it is
+/// captured as a graph, and from then on that graph is launched, for as long as f asks for the same, byte for byte.
+template <class System>
 class CudaRecorder {
  public:
-  CudaRecorder(const CudaStream& stream, CudaMemory& memory, bool wanted)
-      : stream_(stream), memory_(memory), wanted_(wanted) {}
-  ~CudaRecorder() {
-    static_cast<void>(cudaStreamSynchronize(stream_));
-    for (const Place& p : places_)
-      if (p.graph != nullptr) static_cast<void>(cudaGraphExecDestroy(p.graph));
-  }
+  CudaRecorder(const CudaStream& stream, CudaMemory& memory, const CudaRows& rows, bool wanted)
+      : stream_(stream), memory_(memory), rows_(rows), wanted_(wanted) {}
+  ~CudaRecorder() { static_cast<void>(cudaStreamSynchronize(stream_)); }
   CudaRecorder(const CudaRecorder&) = delete;
   CudaRecorder& operator=(const CudaRecorder&) = delete;
 
-  bool recording() const { return recording_; }
-  long replays() const { return replays_; }  ///< how many graphs were launched
+  auto& recordings() { return recordings_; }
+  bool open() const { return recordings_.open(); }
+  long captures() const { return captures_; }  ///< how many graphs were made
+  long replays() const { return replays_; }    ///< how many were launched
 
   template <class F>
-  void run(F& f) {
-    static const char here = 0;  // each place that records has an f of its own type
-    if (recording_ || !wanted_) return f();
-    const long before = memory_.taken();
-    Place& place = place_of(&here);
-    if (!place.steady) {
-      f();
-      place.steady = memory_.taken() == before;
-      return;
+  void run(System& system, F& f) {
+    if (open() || !wanted_) return f();
+    const CudaMemory::Held held(memory_);  // what f gives back is used by what it launched
+    auto& [list, times, whole] = recordings_.write(f);
+    if (whole.graph == nullptr || whole.scratch != rows_.scratch()) {
+      if (times == 1 || !capture(system, list, whole)) return list.play(system);
     }
-    cudaGraph_t graph = record(f);
-    if (graph == nullptr) return f();  // nothing of it has run
-    replay(place, graph);
-    place.steady = memory_.taken() == before;
+    check_cuda(cudaGraphLaunch(whole.graph, stream_), "cudaGraphLaunch of a recorded step");
+    ++replays_;
   }
 
  private:
-  struct Place {
-    const void* key = nullptr;
-    bool steady = false;  // the last time took no memory
-    cudaGraphExec_t graph = nullptr;
-  };
-  Place& place_of(const void* key) {
-    for (Place& p : places_)
-      if (p.key == key) return p;
-    places_.push_back({key});
-    return places_.back();
-  }
-
-  /// What f launches; null where it cannot be recorded.
-  template <class F>
-  cudaGraph_t record(F& f) {
-    if (const cudaError_t status = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed); status != cudaSuccess) {
-      give_up("cudaStreamBeginCapture", status);
-      return nullptr;
-    }
-    recording_ = true;
-    memory_.pause();
+  /// False, and nothing has run, where it cannot be captured.
+  bool capture(System& system, const LaunchList<System>& list, CudaGraph& whole) {
+    if (whole.graph != nullptr) static_cast<void>(cudaGraphExecDestroy(std::exchange(whole.graph, nullptr)));
+    if (const cudaError_t status = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed); status != cudaSuccess)
+      return give_up("cudaStreamBeginCapture", status);
     cudaGraph_t graph = nullptr;
     try {
-      f();
+      const CudaMemory::Beside beside(memory_);
+      list.play(system);
     } catch (...) {
       cudaStreamCaptureStatus state = cudaStreamCaptureStatusNone;
       static_cast<void>(cudaStreamIsCapturing(stream_, &state));
       const cudaError_t status = end(graph);
       if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
-      memory_.resume();
-      if (state != cudaStreamCaptureStatusInvalidated) throw;  // an error of f
-      give_up("a launch", status);
-      return nullptr;
+      if (state != cudaStreamCaptureStatusInvalidated) throw;  // no memory, e.g.
+      return give_up("a launch", status);
     }
-    if (const cudaError_t status = end(graph); status != cudaSuccess) {
-      memory_.resume();
-      give_up("cudaStreamEndCapture", status);
-      return nullptr;
+    if (const cudaError_t status = end(graph); status != cudaSuccess) return give_up("cudaStreamEndCapture", status);
+    const cudaError_t status = cudaGraphInstantiate(&whole.graph, graph, 0);
+    static_cast<void>(cudaGraphDestroy(graph));
+    if (status != cudaSuccess) {
+      whole.graph = nullptr;
+      return give_up("cudaGraphInstantiate", status);
     }
-    return graph;
+    whole.scratch = rows_.scratch();
+    ++captures_;
+    return true;
   }
   cudaError_t end(cudaGraph_t& graph) {
-    recording_ = false;
     const cudaError_t status = cudaStreamEndCapture(stream_, &graph);
     if (status != cudaSuccess) static_cast<void>(cudaGetLastError());
     return status;
   }
 
-  void replay(Place& place, cudaGraph_t graph) {
-    cudaError_t status = cudaErrorGraphExecUpdateFailure;
-    if (place.graph != nullptr) {
-      cudaGraphExecUpdateResultInfo info{};
-      status = cudaGraphExecUpdate(place.graph, graph, &info);
-    }
-    if (status != cudaSuccess) {
-      static_cast<void>(cudaGetLastError());
-      if (place.graph != nullptr) static_cast<void>(cudaGraphExecDestroy(place.graph));
-      place.graph = nullptr;
-      status = cudaGraphInstantiate(&place.graph, graph, 0);
-    }
-    static_cast<void>(cudaGraphDestroy(graph));
-    if (status == cudaSuccess) status = cudaGraphLaunch(place.graph, stream_);
-    memory_.resume();  // after the launch: what was given back meanwhile is used by it
-    check_cuda(status, "instantiating and launching a recorded step");
-    ++replays_;
-  }
-
-  void give_up(const char* call, cudaError_t status) {
+  bool give_up(const char* call, cudaError_t status) {
     static_cast<void>(cudaGetLastError());
     wanted_ = false;
     std::fprintf(stderr, "espalier: note: CUDA: steps are launched one kernel at a time: recording failed in %s: %s\n", call,
                  cudaGetErrorString(status));
+    return false;
   }
 
   const CudaStream& stream_;
   CudaMemory& memory_;
-  bool wanted_, recording_ = false;
-  std::deque<Place> places_;  // they stay where they are while others come
-  long replays_ = 0;
+  const CudaRows& rows_;
+  bool wanted_;
+  Recordings<System, CudaGraph> recordings_;
+  long captures_ = 0, replays_ = 0;
 };
 
 }  // namespace espalier::inline v0::detail

@@ -76,6 +76,9 @@ class CudaRows {
     }
   }
 
+  /// Where teams work that want more than a block may share; it moves when it grows.
+  const std::byte* scratch() const { return scratch_; }
+
  private:
   static constexpr Index kMostBlocks = 0x7fffffff, kPlainShared = 48 << 10, kFarScratch = Index{256} << 20;
 

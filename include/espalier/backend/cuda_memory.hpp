@@ -10,7 +10,7 @@
 namespace espalier::inline v0::detail {
 
 /// Memory in the order of a stream: taken without waiting for the device, and kept by the pool when it is given back.
-/// While the stream's work is recorded, memory comes by a stream beside it, and what is given back waits.
+/// While the stream is captured, memory comes by a stream beside it; what is given back can be held for a while.
 class CudaMemory {
  public:
   CudaMemory(const CudaDeviceFacts& device, const CudaStream& stream) : device_(device), stream_(stream) {
@@ -33,14 +33,14 @@ class CudaMemory {
   /// Zeroed.
   std::byte* take(Index bytes) {
     ++taken_;
-    if (!paused_) return take(bytes, stream_);
+    if (!captured_) return take(bytes, stream_);
     if (!beside_) beside_ = std::make_unique<CudaStream>();
     std::byte* const p = take(bytes, *beside_);
     beside_->wait();
     return p;
   }
   void give_back(std::byte* p) noexcept {
-    if (!paused_) {
+    if (!held_) {
       static_cast<void>(cudaFreeAsync(p, stream_));
       return;
     }
@@ -50,14 +50,28 @@ class CudaMemory {
     }
   }
 
-  /// The stream's work is being recorded …
-  void pause() { paused_ = true; }
-  /// … and not any more.
-  void resume() noexcept {
-    paused_ = false;
-    for (std::byte* p : waiting_) static_cast<void>(cudaFreeAsync(p, stream_));
-    waiting_.clear();
-  }
+  /// While it lives, what is given back waits: what uses it is still to be launched.
+  class Held {
+   public:
+    explicit Held(CudaMemory& memory) : memory_(memory) { memory_.held_ = true; }
+    ~Held() { memory_.resume(); }
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+
+   private:
+    CudaMemory& memory_;
+  };
+  /// While it lives, the stream is being captured.
+  class Beside {
+   public:
+    explicit Beside(CudaMemory& memory) : memory_(memory) { memory_.captured_ = true; }
+    ~Beside() { memory_.captured_ = false; }
+    Beside(const Beside&) = delete;
+    Beside& operator=(const Beside&) = delete;
+
+   private:
+    CudaMemory& memory_;
+  };
 
   long taken() const { return taken_; }  ///< how often
   Index used() const { return attribute(cudaMemPoolAttrUsedMemCurrent); }
@@ -72,7 +86,7 @@ class CudaMemory {
   std::byte* take(Index bytes, cudaStream_t stream) {
     void* p = nullptr;
     cudaError_t status = cudaMallocFromPoolAsync(&p, std::size_t(bytes), pool_, stream);
-    if (status == cudaErrorMemoryAllocation && !paused_) {  // what is free may lie in pieces: give all of it back first
+    if (status == cudaErrorMemoryAllocation && !captured_) {  // what is free may lie in pieces: give all of it back first
       static_cast<void>(cudaGetLastError());
       check_cuda(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
       check_cuda(cudaMemPoolTrimTo(pool_, 0), "cudaMemPoolTrimTo");
@@ -92,6 +106,11 @@ class CudaMemory {
          "sequences in a batch, recompute = true, weights in bf16 or another device would help",
          device_.number, device_.name, bytes, used(), free, total);
   }
+  void resume() noexcept {
+    held_ = false;
+    for (std::byte* p : waiting_) static_cast<void>(cudaFreeAsync(p, stream_));
+    waiting_.clear();
+  }
   Index attribute(cudaMemPoolAttr which) const {
     std::uint64_t value = 0;
     check_cuda(cudaMemPoolGetAttribute(pool_, which, &value), "cudaMemPoolGetAttribute");
@@ -101,8 +120,8 @@ class CudaMemory {
   const CudaDeviceFacts& device_;
   const CudaStream& stream_;
   cudaMemPool_t pool_ = nullptr;
-  std::unique_ptr<CudaStream> beside_;  // for memory taken while the stream is recorded
-  bool paused_ = false;
+  std::unique_ptr<CudaStream> beside_;  // for memory taken while the stream is captured
+  bool held_ = false, captured_ = false;
   std::vector<std::byte*> waiting_;
   long taken_ = 0;
 };

@@ -26,7 +26,7 @@ class CudaSystem {
   /// Throws Errc::resources where there is no such device.
   explicit CudaSystem(const Options& o)
       : facts_(open(o.device)), memory_(facts_, stream_), copies_(stream_), rows_(facts_, stream_, memory_),
-        products_(stream_, memory_), recorder_(stream_, memory_, o.graphs) {}
+        products_(stream_, memory_), recorder_(stream_, memory_, rows_, o.graphs) {}
   ~CudaSystem() { static_cast<void>(cudaSetDevice(facts_.number)); }
   CudaSystem(const CudaSystem&) = delete;
   CudaSystem& operator=(const CudaSystem&) = delete;
@@ -75,8 +75,9 @@ class CudaSystem {
   template <class F>
   void record(F& f) {
     select();
-    recorder_.run(f);
+    recorder_.run(*this, f);
   }
+  auto& recordings() { return recorder_.recordings(); }
 
   /// Returns when everything that was asked for is done.
   void wait() {
@@ -88,7 +89,8 @@ class CudaSystem {
   Index memory_peak() const { return memory_.peak(); }
   void forget_memory_peak() { memory_.forget_peak(); }
   long allocations() const { return memory_.taken(); }  ///< how often memory was taken
-  long replays() const { return recorder_.replays(); }  ///< how many recorded steps were launched as a whole
+  long captures() const { return recorder_.captures(); }  ///< how many graphs of recorded steps were made
+  long replays() const { return recorder_.replays(); }    ///< how many were launched
 
  private:
   static CudaDeviceFacts open(int number) {
@@ -103,7 +105,7 @@ class CudaSystem {
     if (now != facts_.number) detail::check_cuda(cudaSetDevice(facts_.number), "cudaSetDevice");
   }
   void refuse_while_recording(const char* what) const {
-    if (recorder_.recording()) fail(Errc::failed, "CUDA: {} while a step is recorded: do it before or after", what);
+    if (recorder_.open()) fail(Errc::failed, "CUDA: {} while a step is recorded: do it before or after", what);
   }
 
   CudaDeviceFacts facts_;
@@ -112,7 +114,7 @@ class CudaSystem {
   detail::CudaCopies copies_;
   detail::CudaRows rows_;
   detail::CudaProducts products_;
-  detail::CudaRecorder recorder_;
+  detail::CudaRecorder<CudaSystem> recorder_;
 };
 
 }  // namespace espalier::inline v0

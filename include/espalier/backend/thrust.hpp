@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cstddef>
+#include <espalier/backend/launch_list.hpp>
 #include <espalier/core/dtype.hpp>
 #include <espalier/core/view.hpp>
 #include <memory>
@@ -21,7 +22,8 @@ namespace espalier::inline v0 {
 ///   copy_in(to, from, bytes)                       host to device; from may be reused when it returns
 ///   copy_out(from, to, bytes)                      device to host, done when it returns
 ///   multiply<A>(alpha, a, b, beta, c)              c = alpha a b + beta c, summed in A; beta == 0 never reads c
-///   record(f)                                      f() only launches: what it launched may be replayed as a whole
+///   record(f)                                      recordings().write(f), and then all that f has launched
+///   recordings()                                   a Recordings: while it is open, launches are written down there
 ///
 /// Memory of the device is never touched by the host: not here, and not in the library.
 template <class SystemType, class T = float, class WeightType = T>
@@ -74,17 +76,16 @@ class ThrustDevice {
 
   template <class F>
   void for_each(Index n, F f) {
-    if (n > 0)
-      system_->launch([&](const auto& policy) { thrust::for_each_n(policy, thrust::counting_iterator<Index>(0), n, f); });
+    if (n > 0) submit(Each<F>{f, n});
   }
   template <class F>
   void for_each_row(Index n, F f) {
-    if (n > 0) system_->rows(n, f);
+    if (n > 0) submit(Rows<F>{f, n});
   }
 
   template <class P, class Q, class R>
   void gemm(Accumulate alpha, View<P, 2> a, View<Q, 2> b, Accumulate beta, View<R, 2> c) {
-    if (c.size() > 0) system_->template multiply<Accumulate>(alpha, constant(a), constant(b), beta, c);
+    if (c.size() > 0) submit(product(alpha, constant(a), constant(b), beta, c));
   }
   /// One product per element of the first axis.
   template <class P, class Q, class R>
@@ -109,6 +110,38 @@ class ThrustDevice {
   }
 
  private:
+  template <class F>
+  struct Each {
+    F kernel;
+    Index n;
+    void operator()(System& system) const {
+      system.launch([&](const auto& policy) { thrust::for_each_n(policy, thrust::counting_iterator<Index>(0), n, kernel); });
+    }
+  };
+  template <class F>
+  struct Rows {
+    F kernel;
+    Index n;
+    void operator()(System& system) const { system.rows(n, kernel); }
+  };
+  template <class P, class Q, class R>
+  struct Product {
+    Accumulate alpha;
+    View<const P, 2> a;
+    View<const Q, 2> b;
+    Accumulate beta;
+    View<R, 2> c;
+    void operator()(System& system) const { system.template multiply<Accumulate>(alpha, a, b, beta, c); }
+  };
+  template <class P, class Q, class R>
+  static Product<P, Q, R> product(Accumulate alpha, View<const P, 2> a, View<const Q, 2> b, Accumulate beta, View<R, 2> c) {
+    return {alpha, a, b, beta, c};
+  }
+  template <class Launch>
+  void submit(const Launch& launch) {
+    if (system_->recordings().open()) system_->recordings().add(launch); else launch(*system_);
+  }
+
   template <class U>
   static View<const std::remove_const_t<U>, 2> constant(View<U, 2> v) {
     return {v.data, {v.shape[0], v.shape[1]}, {v.stride[0], v.stride[1]}};

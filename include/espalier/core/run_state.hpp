@@ -28,6 +28,8 @@ class RunState {
   }
   StepState* on_device() { return state_.data(); }
   A* total() { return total_.data(); }
+  /// StepState::weight, on the device.
+  const double* weight() { return &state_.data()->weight; }
 
   Device* device;
   ParameterArena<Device> arena;

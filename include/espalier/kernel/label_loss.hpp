@@ -11,12 +11,13 @@ template <class A>
 struct SquaredError {
   View<A, 2> x;        // (rows, labels)  predictions, then their gradient
   View<const A, 2> y;  // (rows, labels)
-  A weight;            // 1 / number of values in the whole batch
+  const double* share;  // 1 / number of values in the whole batch
   View<A, 1> loss;     // (rows)
 
   ESPALIER_FN Index width() const { return x.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
+    const A weight = A(*share);
     A* const xi = x.row(i);
     const A* const yi = y.row(i);
     team.each(x.cols(), [&](Index j) { xi[j] -= yi[j]; });
@@ -32,13 +33,14 @@ template <class A>
 struct BinaryCrossEntropy {
   View<A, 2> x;        // (rows, labels)  logits, then their gradient
   View<const A, 2> y;  // (rows, labels)  0 or 1
-  A weight;            // 1 / number of values in the whole batch
+  const double* share;  // 1 / number of values in the whole batch
   View<A, 1> loss;     // (rows)
 
   ESPALIER_FN Index width() const { return x.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     using std::log;
+    const A weight = A(*share);
     A* const xi = x.row(i);
     const A* const yi = y.row(i);
     const A sum = team.sum(x.cols(), [&](Index j) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cmath>
+#include <espalier/core/step.hpp>
 #include <espalier/core/target.hpp>
 #include <espalier/core/view.hpp>
 #include <espalier/kernel/math.hpp>
@@ -14,13 +15,14 @@ template <class T, class A>
 struct CrossEntropy {
   View<T, 2> x;        // (rows, vocab)  logits, then their gradient
   const int* targets;  // (rows)
-  A weight;            // 1 / number of targets in the whole batch
+  const double* share;  // 1 / number of targets in the whole batch
   View<A, 1> loss;     // (rows)
 
   ESPALIER_FN Index width() const { return x.cols(); }
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index i) const {
     using std::log;
+    const A weight = A(*share);
     const Index target = targets[i];
     T* const xi = x.row(i);
     if (target == kIgnore) {
@@ -55,6 +57,16 @@ struct SumInto {
     const A sum = team.sum(x.shape[0], [&](Index i) { return x.data[i]; });
     team.once([&] { *total += sum; });
   }
+};
+
+// loss of the step = total, or with what came before += total. One row.
+template <class A>
+struct AddLoss {
+  const A* total;
+  bool first;
+  StepState* state;
+
+  ESPALIER_FN void operator()(Index) const { state->loss = double(first ? *total : A(state->loss) + *total); }
 };
 
 }  // namespace espalier::inline v0::kernel

@@ -66,13 +66,15 @@ class EncoderModel {
   };
   Prediction predict(const Batch& batch) {
     const Index counted = batch.counted();
+    run.step.weight = counted > 0 ? 1 / double(counted) : 0;
+    run.publish();
     Pass<Device> pass(run.workspace, stem.shape(batch));
     const auto wanted = head.upload(pass, batch.labels);
     const auto input = stem.upload(pass, batch);
     const auto h = stem.forward(pass, input);
     std::vector<A> logits = head.logits(pass, stem, h);
     device().for_each(1, kernel::Fill<A>{run.total(), A(0)});
-    head.loss(pass, stem, h, wanted, A(counted > 0 ? 1 / double(counted) : 0), run.total(), {}, /*learn=*/false);
+    head.loss(pass, stem, h, wanted, run.weight(), run.total(), {}, /*learn=*/false);
     return {std::move(logits), double(Loss<Device>(device(), run.total()))};
   }
 
@@ -99,22 +101,22 @@ class EncoderModel {
   Loss<Device> go(const Batch& batch, bool learn) {
     const Index counted = batch.weight > 0 ? 1 : batch.counted();
     const double weight = batch.weight > 0 ? batch.weight : counted > 0 ? 1 / double(counted) : 0;
-    run.step.micro = batch.micro;
+    run.step.micro = batch.micro, run.step.weight = weight;
     run.publish();
     Pass<Device> pass(run.workspace, stem.shape(batch), run.on_device(), learn);
     const auto wanted = head.upload(pass, batch.labels);
     const auto input = stem.upload(pass, batch);
-    device().record([&] { compute(pass, input, wanted, A(weight), learn); });
+    device().record([&] { compute(pass, input, wanted, learn); });
     return {device(), run.total()};
   }
 
   /// total = loss, and gradients of what learns. Launches and products only.
-  void compute(Pass<Device>& pass, const typename Stem::Input& input, const typename Head::Wanted& wanted, A weight, bool learn) {
+  void compute(Pass<Device>& pass, const typename Stem::Input& input, const typename Head::Wanted& wanted, bool learn) {
     device().for_each(1, kernel::Fill<A>{run.total(), A(0)});
     const auto h = stem.forward(pass, input);
     const bool below = learn && stem.blocks.learns();
     auto dh = below ? pass.zeros(h.rows(), h.cols()) : View<T, 2>{};
-    head.loss(pass, stem, h, wanted, weight, run.total(), dh, learn);
+    head.loss(pass, stem, h, wanted, run.weight(), run.total(), dh, learn);
     if (below) stem.backward(pass, dh, input);
   }
 };

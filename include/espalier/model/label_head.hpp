@@ -100,7 +100,7 @@ class LabelHead {
 
   /// total += loss. learn: gradients are added to the classifier's, and to dh unless it has no data.
   template <class Stem>
-  void loss(Pass<Device>& pass, const Stem&, View<const T, 2> h, const Wanted& wanted, A weight, A* total, View<T, 2> dh,
+  void loss(Pass<Device>& pass, const Stem&, View<const T, 2> h, const Wanted& wanted, const double* weight, A* total, View<T, 2> dh,
             bool learn) {
     const auto x = classifier.forward(pass, gathered(pass, h), act_);
     auto losses = pass.template vector<A>(x.rows());

@@ -155,24 +155,24 @@ class LanguageModel {
       require(id == kIgnore || (id >= 0 && id < config.vocab),
               "batch: target {} is neither -100 nor in the vocabulary of {}", id, config.vocab);
     const double weight = batch.weight > 0 ? batch.weight : counted > 0 ? 1 / double(counted) : 0;
-    run.step.micro = batch.micro;
+    run.step.micro = batch.micro, run.step.weight = weight;
     run.publish();
     Pass<Device> pass(run.workspace, batch.shape, run.on_device(), learn);
     auto targets = pass.template vector<int>(n);
     device().upload(targets.data, batch.targets.data(), n);
     const TokenInput in = upload(pass, batch);
-    device().record([&] { compute(pass, in, targets.data, A(weight), learn); });
+    device().record([&] { compute(pass, in, targets.data, learn); });
     return {device(), run.total()};
   }
 
   /// total = loss, and gradients of what learns. Launches and products only.
-  void compute(Pass<Device>& pass, const TokenInput& in, const int* targets, A weight, bool learn) {
+  void compute(Pass<Device>& pass, const TokenInput& in, const int* targets, bool learn) {
     device().for_each(1, kernel::Fill<A>{run.total(), A(0)});
     const auto h = forward(pass, in);
     const std::size_t lowest = learn ? lowest_learner() : model.layers.size();
     const bool backward = lowest < model.layers.size();
     auto dh = backward ? pass.matrix(h.rows(), h.cols()) : View<T, 2>{};
-    language_loss<Device>(pass, h, head(), targets, weight, run.total(), dh);
+    language_loss<Device>(pass, h, head(), targets, run.weight(), run.total(), dh);
     if (!backward) return;
     auto d = pass.zeros(h.rows(), h.cols());
     model.norm.backward(pass, dh, last_, d);

@@ -44,7 +44,7 @@ class MaskedHead {
   }
 
   template <class Stem>
-  void loss(Pass<Device>& pass, const Stem& stem, View<const T, 2> h, const Wanted& wanted, A weight, A* total,
+  void loss(Pass<Device>& pass, const Stem& stem, View<const T, 2> h, const Wanted& wanted, const double* weight, A* total,
             View<T, 2> dh, bool learn) {
     const auto n = forward(pass, h);
     const bool backward = learn && (dh || transform.adapter.active());

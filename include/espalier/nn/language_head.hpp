@@ -13,10 +13,10 @@ inline Index logit_rows(Index vocab, Index tokens) {
 }
 
 /// total += weight Σ_i −log softmax(h_i Wᵀ + b)[target_i];  dh_i = dloss/dh_i unless dh has no data; no b: zero.
-/// Works on a few rows at a time: (tokens, vocab) never exists in full.
+/// weight is on the device. Works on a few rows at a time: (tokens, vocab) never exists in full.
 template <Backend Device>
 void language_loss(Pass<Device>& pass, View<const typename Device::Activation, 2> h,
-                   View<const typename Device::Weight, 2> w, const int* targets, typename Device::Accumulate weight,
+                   View<const typename Device::Weight, 2> w, const int* targets, const double* weight,
                    typename Device::Accumulate* total, View<typename Device::Activation, 2> dh,
                    View<const typename Device::Accumulate, 1> bias = {}) {
   using T = typename Device::Activation;

@@ -2,10 +2,10 @@
 #pragma once
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <ctime>
-#include <espalier/core/tensor.hpp>
 #include <espalier/data/batches.hpp>
-#include <espalier/kernel/elementwise.hpp>
+#include <espalier/kernel/loss.hpp>
 #include <espalier/train/adamw.hpp>
 #include <espalier/train/checkpoint.hpp>
 #include <espalier/train/checkpoint_directory.hpp>
@@ -35,8 +35,7 @@ class Trainer {
   using A = typename Device::Accumulate;
 
   Trainer(Model& model, AdamW<Model>& optimizer, Pruner& pruner, Source batches, const TrainerOptions& o = {})
-      : options(o), model_(model), optimizer_(optimizer), pruner_(pruner), batches_(std::move(batches)),
-        loss_(*model.run.device, 1) {
+      : options(o), model_(model), optimizer_(optimizer), pruner_(pruner), batches_(std::move(batches)) {
     require(o.max_norm >= 0 && o.evaluate_every >= 0 && o.checkpoint_every >= 0,
             "trainer: max_norm {}, evaluate_every {}, checkpoint_every {}; none may be negative", o.max_norm,
             o.evaluate_every, o.checkpoint_every);
@@ -131,20 +130,19 @@ class Trainer {
     batches_.prepare(at);
     for (Index k = 0; k < micros; ++k) {
       model_.loss(batches_[k]);
-      if (k == 0) device.for_each(1, kernel::Copy<A, A>{run.total(), loss_.view().data});
-      else device.for_each(1, kernel::Accumulate<A>{run.total(), loss_.view().data});
+      device.for_each(1, kernel::AddLoss<A>{run.total(), k == 0, run.on_device()});
     }
     clip(model_, options.max_norm);
-    if (options.non_finite == NonFinite::stop) stop_unless_finite(at);
+    // The device is waited for once: before anything changes where the run may have to stop, else at the end.
+    const bool stops = options.non_finite == NonFinite::stop;
+    StepState seen;
+    if (stops) require_finite(seen = run.look(), at);
     const double rate = options.rate(at), before = sparsity_;
     sparsity_ = pruner_.step();
-    StepState seen;
-    if constexpr (!std::is_same_v<O, Silent>) seen = run.look();
     optimizer_.step(rate);
     if constexpr (!std::is_same_v<O, Silent>) {
-      A loss{};
-      device.download(loss_.view().data, &loss, 1);
-      observer.on_step({step(), steps(), double(loss), rate, seen.norm, sparsity_, seen.clip < 0,
+      if (!stops) seen = run.look();
+      observer.on_step({step(), steps(), seen.loss, rate, seen.norm, sparsity_, !std::isfinite(seen.norm),
                         batches_.tokens_per_step(), now() - begin, bytes_ + run.workspace.peak()});
       if (sparsity_ != before) observer.on_prune({step(), before, sparsity_});
     }
@@ -166,8 +164,7 @@ class Trainer {
     observer.on_compaction({step(), before, after, now() - begin});
   }
 
-  void stop_unless_finite(Index at) {
-    const StepState seen = model_.run.look();
+  static void require_finite(const StepState& seen, Index at) {
     if (seen.clip >= 0) return;
     fail(Errc::numerical,
          "step {}: the norm of the gradients is {}; nothing was changed in this step. Lower the learning "
@@ -226,7 +223,6 @@ class Trainer {
   AdamW<Model>& optimizer_;
   Pruner& pruner_;
   Source batches_;
-  Tensor<Device, A, 1> loss_;
   double sparsity_ = 0;
   std::vector<const UnitMask<Device>*> masks_;
   Index bytes_ = 0;  // that the model takes up, without scratch memory
