@@ -47,13 +47,13 @@ if command -v ninja >/dev/null; then generator="-G Ninja"; fi
 attempt configure configure.log 300 cmake -S . -B "$build" $generator -DCMAKE_BUILD_TYPE=Release -DESPALIER_CUDA=ON \
   -DESPALIER_CUDA_ARCHITECTURES="${arch:-90}" -DESPALIER_BUILD_EXAMPLES=OFF -DESPALIER_INSTALL=OFF -DESPALIER_FETCH=OFF \
   -DESPALIER_NPY=OFF ${deps:+-DCMAKE_PREFIX_PATH="$deps"} || exit 1
-programs="test-cuda-backend test-cuda-kernels test-cuda-model benchmark-cuda-step espalier_tool"
+programs="test-cuda-backend test-cuda-kernels test-cuda-encoders test-cuda-model benchmark-cuda-step espalier_tool"
 for parity in parity-cpu parity-cuda; do
   if target "$parity"; then programs="$programs $parity"; fi
 done
 attempt build build.log 3000 cmake --build "$build" --parallel "$jobs" --target $programs || exit 1
 
-for name in backend kernels model; do
+for name in backend kernels encoders model; do
   attempt "test $name" "test-$name.log" 900 "$build/bin/test-cuda-$name"
 done
 attempt "tool: doctor" doctor.log 60 "$build/espalier" doctor

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 // What is done with whole models.
+#include "parity/guard.hpp"
 #include "parity/importance.hpp"
 #include "parity/memory.hpp"
 #include "parity/models.hpp"
@@ -17,6 +18,7 @@ void runs(Judge& judge) {
   judge.group("training", &training<Device>);
   judge.group("storage", &storage<Device>);
   judge.group("memory", &memory<Device>);
+  judge.group("guard", &guard<Device>);
   judge.group("replay", &replay<Device>);
 }
 

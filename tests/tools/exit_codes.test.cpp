@@ -82,10 +82,13 @@ TEST_CASE("4: gradients that are not finite end the run, and what was good stays
   CHECK(nlohmann::json::parse(read(scratch / "out/run.json")).at("status") == "failed");
 }
 
-TEST_CASE("5: a device that is not there is refused plainly") {
-  const Result r = run({"eval", checkpoint(), "-d", "x.bin", "--device", "cuda"});
+TEST_CASE("5: a device that is not there is refused plainly, by a build with CUDA and by one without") {
+  const bool built = run({"doctor", "--json"}).json().at("cuda") != "not built";
+  const How hidden{.environment = {{"CUDA_VISIBLE_DEVICES", ""}}};  // where there is one, too
+  const Result r = run({"eval", checkpoint(), "-d", "x.bin", "--device", "cuda"}, hidden);
+  CAPTURE(r.err);
   CHECK(r.code == 5);
-  CHECK(r.says("this build has no CUDA"));
+  CHECK(r.says(built ? "but there is no device" : "this build has no CUDA"));
 }
 
 TEST_CASE("an existing directory is refused before any work, and replaced only when it is a result") {
