@@ -1,50 +1,56 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The step of benchmarks/cuda_step.cu in PyTorch: one JSON object.
+"""The step of benchmarks/cuda_step.cu in PyTorch and PEFT: one JSON object.
 
-Blocks of the shape of Llama 3 8B in bf16 with frozen random weights, a LoRA branch in fp32 on all seven linear maps as PEFT
-lays it out, fused causal attention, cross-entropy, clipping, fused AdamW on the adapters, and with --scores the LoRA-guided
-score of every projection at every step as its authors' program computes it: full matrices, one projection after the other.
+Blocks of the shape of Llama 3 8B in bf16 with frozen random weights, PEFT's own LoRA layers (adapters in fp32, as it makes
+them) on all seven linear maps, fused causal attention, cross-entropy, clipping, fused AdamW on the adapters, and with
+--scores the LoRA-guided score of every projection at every step as its authors' program computes it: full matrices, one
+projection after the other. --hidden and what follows it make it small enough to try it on a CPU: --device cpu.
 """
-import argparse, json, time
+import argparse, json, sys, time
 
 parser = argparse.ArgumentParser()
-for name, value in dict(layers=4, batch=4, seq=1024, vocab=32000, rank=8, steps=10).items():
+for name, value in dict(layers=4, batch=4, seq=1024, vocab=32000, rank=8, steps=10, hidden=4096, heads=32, groups=8, ffn=14336).items():
     parser.add_argument("--" + name, type=int, default=value)
 parser.add_argument("--scores", action="store_true")
 parser.add_argument("--compile", action="store_true", help="torch.compile on every block")
+parser.add_argument("--device", default="cuda")
 o = parser.parse_args()
 
-import torch
-from torch.nn import functional as F
+try:
+    import torch
+    import peft
+    from torch.nn import functional as F
+except ImportError as error:
+    sys.exit(f"{sys.argv[0]}: {error}. It measures PyTorch with PEFT and has no substitute for either: pip install torch peft")
+if o.device == "cuda" and not torch.cuda.is_available():
+    sys.exit(f"{sys.argv[0]}: torch {torch.__version__} sees no CUDA device; --device cpu tries the program on a CPU")
 
-hidden, heads, groups, head, ffn, scale = 4096, 32, 8, 128, 14336, 16 / o.rank
+hidden, heads, groups, ffn = o.hidden, o.heads, o.groups, o.ffn
+head = hidden // heads
 torch.manual_seed(0)
-device = "cuda"
+device = o.device
 
 
-class Projection(torch.nn.Module):
-    def __init__(self, rows, cols):
-        super().__init__()
-        self.w = torch.nn.Parameter(torch.randn(rows, cols, device=device, dtype=torch.bfloat16) / 64, requires_grad=False)
-        self.a = torch.nn.Parameter(torch.randn(o.rank, cols, device=device) * 1e-2)
-        self.b = torch.nn.Parameter(torch.randn(rows, o.rank, device=device) * 1e-2)
+def linear(rows, cols):
+    map = torch.nn.Linear(cols, rows, bias=False, device=device, dtype=torch.bfloat16)
+    map.weight.data.copy_(torch.randn(rows, cols, device=device, dtype=torch.bfloat16) / 64)
+    return map
 
-    def forward(self, x):
-        return (F.linear(x, self.w) + scale * F.linear(F.linear(x.to(self.a.dtype), self.a), self.b)).to(x.dtype)
 
-    @torch.no_grad()
-    def score(self, axis):  # |(gB A + B gA - gB gA) * (W + s B A)| summed along an axis
-        g = self.b.grad @ self.a + self.b @ self.a.grad - self.b.grad @ self.a.grad
-        return (g * (self.w + scale * (self.b @ self.a))).abs().sum(axis)
+@torch.no_grad()
+def score(map, axis):  # |(gB A + B gA - gB gA) * (W + s B A)| summed along an axis
+    a, b, s = map.lora_A["default"].weight, map.lora_B["default"].weight, map.scaling["default"]
+    g = b.grad @ a + b @ a.grad - b.grad @ a.grad
+    return (g * (map.base_layer.weight + s * (b @ a))).abs().sum(axis)
 
 
 class Block(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.q, self.k, self.v = Projection(hidden, hidden), Projection(groups * head, hidden), Projection(groups * head, hidden)
-        self.o = Projection(hidden, hidden)
-        self.gate, self.up, self.down = Projection(ffn, hidden), Projection(ffn, hidden), Projection(hidden, ffn)
+        self.q, self.k, self.v = linear(hidden, hidden), linear(groups * head, hidden), linear(groups * head, hidden)
+        self.o = linear(hidden, hidden)
+        self.gate, self.up, self.down = linear(ffn, hidden), linear(ffn, hidden), linear(hidden, ffn)
         self.register_buffer("channels", torch.ones(ffn, device=device, dtype=torch.bfloat16))
         self.register_buffer("units", torch.ones(1, groups, 1, 1, device=device, dtype=torch.bfloat16))
         self.running = [torch.zeros(groups, device=device), torch.zeros(ffn, device=device)]
@@ -65,24 +71,38 @@ class Block(torch.nn.Module):
 
     @torch.no_grad()
     def score(self):
-        by_group = [p.score(1).view(groups, -1).sum(1) for p in (self.q, self.k, self.v)]
-        by_group.append(self.o.score(0).view(groups, -1).sum(1))
-        by_channel = [self.gate.score(1), self.up.score(1), self.down.score(0)]
+        by_group = [score(p, 1).view(groups, -1).sum(1) for p in (self.q, self.k, self.v)]
+        by_group.append(score(self.o, 0).view(groups, -1).sum(1))
+        by_channel = [score(self.gate, 1), score(self.up, 1), score(self.down, 0)]
         for i, parts in enumerate((by_group, by_channel)):
             self.running[i].mul_(0.9).add_(sum(p / p.norm() for p in parts), alpha=0.1)
 
 
+class Stack(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = torch.nn.ModuleList(Block() for _ in range(o.layers))
+
+
 gain = torch.ones(hidden, device=device, dtype=torch.bfloat16)
-blocks = torch.nn.ModuleList(Block() for _ in range(o.layers))
+options = peft.LoraConfig(r=o.rank, lora_alpha=16, lora_dropout=0.0, bias="none",
+                          target_modules=["q", "k", "v", "o", "gate", "up", "down"])
+model = peft.get_peft_model(Stack(), options)  # freezes the rest, and makes adapters in fp32
+blocks = list(model.base_model.model.blocks)
+parameters = [p for p in model.parameters() if p.requires_grad]
+assert len(parameters) == 2 * 7 * o.layers and all(p.dtype == torch.float32 for p in parameters)
+with torch.no_grad():
+    for p in parameters:  # an adapter that has learnt something: a score of B = 0 has fewer terms
+        p.copy_(torch.randn_like(p) * 1e-2)
 run = [torch.compile(b) if o.compile else b for b in blocks]
 embedding = torch.randn(o.vocab, hidden, device=device, dtype=torch.bfloat16) / 64
 output = torch.randn(o.vocab, hidden, device=device, dtype=torch.bfloat16) / 64
 angle = torch.arange(o.seq, device=device)[:, None] * 10000 ** (-torch.arange(0, head, 2, device=device) / head)
 angle = torch.cat((angle, angle), -1)
 cosine, sine = angle.cos().bfloat16(), angle.sin().bfloat16()
-parameters = [p for p in blocks.parameters() if p.requires_grad]
 optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0, fused=True)
 ids = torch.randint(0, o.vocab, (o.batch, o.seq + 1), device=device)
+synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
 
 
 def step():
@@ -90,24 +110,29 @@ def step():
     for block in run:
         x = block(x, cosine, sine)
     logits = F.linear(F.rms_norm(x, (hidden,), gain, 1e-6), output)
-    F.cross_entropy(logits.view(-1, o.vocab).float(), ids[:, 1:].reshape(-1)).backward()
+    loss = F.cross_entropy(logits.view(-1, o.vocab).float(), ids[:, 1:].reshape(-1))
+    loss.backward()
     torch.nn.utils.clip_grad_norm_(parameters, 1.0)
     if o.scores:
         for block in blocks:
             block.score()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    return loss.detach()
 
 
 for _ in range(3):
     step()
-torch.cuda.synchronize()
-torch.cuda.reset_peak_memory_stats()
+synchronize()
+if device == "cuda":
+    torch.cuda.reset_peak_memory_stats()
 begin = time.perf_counter()
 for _ in range(o.steps):
-    step()
-torch.cuda.synchronize()
+    loss = step()
+synchronize()
 seconds = (time.perf_counter() - begin) / o.steps
-print(json.dumps({"torch": torch.__version__, "device": torch.cuda.get_device_name(), "scores": o.scores, "compiled": o.compile,
-                  "layers": o.layers, "tokens": o.batch * o.seq, "step_ms": 1e3 * seconds,
-                  "tokens_per_second": o.batch * o.seq / seconds, "peak_bytes": torch.cuda.max_memory_allocated()}))
+print(json.dumps({"torch": torch.__version__, "peft": peft.__version__,
+                  "device": torch.cuda.get_device_name() if device == "cuda" else device, "scores": o.scores, "compiled": o.compile,
+                  "layers": o.layers, "tokens": o.batch * o.seq, "loss": float(loss), "step_ms": 1e3 * seconds,
+                  "tokens_per_second": o.batch * o.seq / seconds,
+                  "peak_bytes": torch.cuda.max_memory_allocated() if device == "cuda" else None}))

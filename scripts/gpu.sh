@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Everything that needs a GPU, on a machine that has one and maybe no network: builds, runs the tests for devices (also
-# under compute-sanitizer where it works), compares the backends number by number, measures, and prints one table.
+# Everything, on a machine that has a GPU and maybe no network: builds, runs the tests of the CPU and those for devices (also
+# under compute-sanitizer where it works), compares the backends number by number, measures both, and prints one table.
 #   scripts/gpu.sh [--deps FOLDER] [--build FOLDER] [--arch NN] [--quick]
-# FOLDER of --deps: what scripts/gather-dependencies.sh filled elsewhere. --quick: no sanitizer, no benchmark.
+# FOLDER of --deps: what scripts/gather-dependencies.sh filled elsewhere. --quick: only what needs the GPU, no sanitizer, no
+# benchmark. PYTHON: an interpreter that has torch and peft, which the benchmark is held against.
 set -u
 cd -- "$(dirname -- "$0")/.." || exit 1
 deps="" build=build/gpu arch="" quick=0
@@ -17,6 +18,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 export PATH="$PATH:/usr/local/cuda/bin"
+python=${PYTHON:-python3}
 mkdir -p "$build/logs"
 logs=$build/logs jobs=${JOBS:-$(nproc)}
 table=() failed=0
@@ -47,12 +49,24 @@ if command -v ninja >/dev/null; then generator="-G Ninja"; fi
 attempt configure configure.log 300 cmake -S . -B "$build" $generator -DCMAKE_BUILD_TYPE=Release -DESPALIER_CUDA=ON \
   -DESPALIER_CUDA_ARCHITECTURES="${arch:-90}" -DESPALIER_BUILD_EXAMPLES=OFF -DESPALIER_INSTALL=OFF -DESPALIER_FETCH=OFF \
   -DESPALIER_NPY=OFF ${deps:+-DCMAKE_PREFIX_PATH="$deps"} || exit 1
+suite=""
+if [ $quick = 0 ]; then
+  for name in tests parity-thrust; do
+    if target "$name"; then suite="$suite $name"; fi
+  done
+fi
 programs="test-cuda-backend test-cuda-kernels test-cuda-encoders test-cuda-model benchmark-cuda-step espalier_tool"
 for parity in parity-cpu parity-cuda; do
   if target "$parity"; then programs="$programs $parity"; fi
 done
 attempt build build.log 3000 cmake --build "$build" --parallel "$jobs" --target $programs || exit 1
 
+if [ -n "$suite" ]; then
+  attempt "build the tests of the CPU" build-tests.log 3000 cmake --build "$build" --parallel "$jobs" --target $suite parity-cpu &&
+    attempt "tests of the CPU" tests.log 3000 ctest --test-dir "$build" --parallel "$jobs" -LE cuda --output-on-failure
+elif [ $quick = 0 ]; then
+  row "tests of the CPU" absent "" "no doctest here: see $logs/configure.log"
+fi
 for name in backend kernels encoders model; do
   attempt "test $name" "test-$name.log" 900 "$build/bin/test-cuda-$name"
 done
@@ -84,10 +98,22 @@ fi
 
 if [ $quick = 0 ]; then
   attempt "benchmark: this library" benchmark.log 900 "$build/benchmarks/benchmark-cuda-step"
-  if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
+  if "$python" -c 'import torch, peft; assert torch.cuda.is_available()' 2>/dev/null; then
     for scores in "" --scores; do
-      attempt "benchmark: PyTorch ${scores#--}" "torch${scores#--}.log" 900 python3 benchmarks/peer_torch_cuda.py $scores
+      attempt "benchmark: PyTorch ${scores#--}" "torch${scores#--}.log" 900 "$python" benchmarks/peer_torch_cuda.py $scores
     done
+  else
+    row "benchmark: PyTorch" absent "" "$python has no torch with CUDA, or no peft"
+  fi
+  if cmake -S . -B "$build/cpu" $generator -DCMAKE_BUILD_TYPE=Release -DESPALIER_CUDA=OFF -DESPALIER_BUILD_BENCHMARKS=ON \
+    -DESPALIER_BUILD_TESTS=OFF -DESPALIER_BUILD_TOOLS=OFF -DESPALIER_BUILD_EXAMPLES=OFF -DESPALIER_INSTALL=OFF -DESPALIER_FETCH=OFF \
+    ${deps:+-DCMAKE_PREFIX_PATH="$deps"} >"$logs/benchmark-cpu.log" 2>&1; then
+    attempt "benchmark: build for the CPU" benchmark-cpu.log 1200 cmake --build "$build/cpu" --parallel "$jobs" &&
+      for name in gemm importance step; do
+        attempt "benchmark: $name on the CPU" "benchmark-$name.log" 900 "$build/cpu/benchmarks/benchmark-$name"
+      done
+  else
+    row "benchmark: on the CPU" absent "" "no Google Benchmark here: see $logs/benchmark-cpu.log"
   fi
 fi
 
