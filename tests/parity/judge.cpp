@@ -50,6 +50,11 @@ const std::vector<double>& Judge::recorded(Precision precision, const std::strin
   return at->second;
 }
 
+const std::vector<double>* Judge::reference(Precision precision, const std::string& name) const {
+  if (recording_ && precision != Precision::fp32) return nullptr;
+  return &recorded(precision == Precision::fp32 ? Precision::fp64 : precision, name);
+}
+
 void Judge::settle(Precision precision, const std::string& name, const std::array<Outputs, 3>& runs) {
   cases_.insert(name_of(precision) + ("/" + name));
   const auto& first = runs[0].list;
@@ -79,7 +84,7 @@ std::string Judge::mismatch(Precision precision, const std::string& path, const 
   std::vector<double> expected = output.expected;
   if (expected.empty()) {
     const bool of_doubles =
-        precision == Precision::fp32 && (output.match == Match::near || output.match == Match::each);
+        precision == Precision::fp32 && output.match != Match::exact && output.match != Match::rounded;
     const std::string reference = name_of(of_doubles ? Precision::fp64 : precision) + ("/" + path);
     if (recording_ && !of_doubles) {
       if (!record_.emplace(reference, x).second) return "there are two of this name";
@@ -91,6 +96,13 @@ std::string Judge::mismatch(Precision precision, const std::string& path, const 
   }
   if (expected.size() != x.size()) return format("{} numbers, expected {}", x.size(), expected.size());
 
+  if (output.match == Match::kept) return "";
+  if (output.match == Match::most) {
+    std::size_t others = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) others += x[i] != expected[i];
+    if (verbose_) std::printf("        %-5s %zu of %zu are others  %s\n", name_of(precision), others, x.size(), path.c_str());
+    return double(others) <= output.bound * double(x.size()) ? "" : format("{} of {} numbers are others", others, x.size());
+  }
   if (output.match == Match::exact || output.match == Match::rounded) {
     if (output.match == Match::rounded && precision == Precision::bf16) {
       std::vector<double> own = x;

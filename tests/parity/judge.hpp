@@ -28,6 +28,8 @@ class Judge {
   void fail(Precision precision, const std::string& name, const std::string& why);
   /// An array of the record, or of this run where it makes the record.
   const std::vector<double>& recorded(Precision precision, const std::string& name) const;
+  /// The array that others of this name are held against; null where this run makes it.
+  const std::vector<double>* reference(Precision precision, const std::string& name) const;
 
   /// Runs cases that belong together, and says how it went.
   void group(const char* name, void (*run)(Judge&));

@@ -2,10 +2,14 @@
 #pragma once
 // Every module × {no adapter, adapter, adapter with dropout} × {no mask, mask, straight-through mask}: what forward gives,
 // and what backward adds.
+#include <algorithm>
+#include <cmath>
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/adapter/full.hpp>
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/nn/block.hpp>
+#include <espalier/nn/disentangled_attention.hpp>
+#include <espalier/nn/fused_attention.hpp>
 #include <espalier/nn/language_head.hpp>
 #include <espalier/nn/layer_norm.hpp>
 #include <espalier/nn/mlp.hpp>
@@ -59,6 +63,33 @@ struct Padded {
   static void visit(Self& self, F&& f) {
     f("inner", self.inner);
   }
+};
+/// Attention that knows positions wants embeddings of distances: trained numbers of its own.
+template <class Device, class Inner>
+struct Distanced {
+  using Activations = typename Inner::Activations;
+  using T = typename Device::Activation;
+  static constexpr Index kReach = 64, kPositions = 9;
+  Inner inner;
+  typename Device::template Buffer<T> embeddings;      // (positions, hidden)
+  typename Device::template Buffer<int> index, visible;  // of distances from −reach to reach; of tokens
+  Index hidden;
+
+  RelativeContext<Device> context() const {
+    return {kernel::Padding{visible.data()}, matrix<const T>(embeddings.data(), kPositions, hidden), index.data() + kReach};
+  }
+  View<T, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const { return inner.forward(pass, x, act, context()); }
+  void backward(Pass<Device>& pass, View<const T, 2> dy, Activations& act, View<T, 2> dx) { inner.backward(pass, dy, act, dx, context()); }
+  template <class Self, class F>
+  static void visit(Self& self, F&& f) {
+    f("inner", self.inner);
+  }
+};
+struct FusedNames {
+  static constexpr const char *in = "in", *out = "out";
+};
+struct DistanceNames {
+  static constexpr const char *query = "q", *key = "k", *value = "v", *out = "o", *position_key = "pk", *position_query = "pq";
 };
 struct EncoderNames {
   static constexpr const char *query = "q", *key = "k", *value = "v", *out = "o", *up = "up", *down = "down",
@@ -204,6 +235,42 @@ void wide_modules(Judge& judge) {
     }
 }
 
+/// Heads in thirds of one projection, and heads that know distances through maps which they share or have for themselves.
+template <class Device>
+void other_attention(Judge& judge) {
+  using Fused = FusedAttention<Device, LowRankAdapter, FusedNames>;
+  using Apart = DisentangledAttention<Device, LowRankAdapter, DistanceNames>;
+  for (const AdapterCase& a : adapter_cases())
+    for (const MaskCase& m : kMasks)
+      module_case<Device>(judge, format("FusedAttention, {}, {}", a.name, m.name), {2, 37}, 24, a.training, [&](Device& device) {
+        Fused attention(device, 24, 4, 6, 1 / std::sqrt(6.0), "a", a.options);
+        attention.dropout = {a.training ? 0.25 : 0.0, 101};
+        set_mask(device, attention.units, m);
+        return attention;
+      });
+  // Beyond a tile; in bf16 few keys each, for with many the gradients of distances cancel down to their roundings.
+  const Shape shape = precision_of<Device> == Precision::bf16 ? Shape{5, 9} : Shape{3, 37};
+  std::vector<int> visible(std::size_t(shape.tokens()), 1), index;
+  for (const Index t : {Index{5}, 3 * shape.seq - 3, 3 * shape.seq - 2, 3 * shape.seq - 1}) visible[std::size_t(t)] = 0;
+  for (Index t = shape.tokens() - 3; t < shape.tokens(); ++t) visible[std::size_t(t)] = 0;
+  for (Index d = -64; d <= 64; ++d) index.push_back(int(std::clamp<Index>(d, -4, 4) + 4));
+  const auto embeddings = activations<Device>(9 * 24, 94, 1);  // distances that matter: else their gradients cancel
+  for (const bool shared : {true, false})
+    for (const AdapterCase& a : adapter_cases())
+      for (const MaskCase& m : kMasks) {
+        if (a.training && m.every > 0) continue;
+        module_case<Device>(judge, format("DisentangledAttention, {} maps, {}, {}", shared ? "shared" : "own", a.name, m.name), shape, 24, a.training,
+                            [&](Device& device) {
+                              Apart attention(device, {.hidden = 24, .heads = 4, .head_dim = 6, .shared = shared}, "a", a.options);
+                              attention.dropout = {a.training ? 0.25 : 0.0, 101};
+                              attention.position_dropout = {a.training ? 0.25 : 0.0, 102};
+                              set_mask(device, attention.units, m);
+                              return Distanced<Device, Apart>{std::move(attention), on_device(device, embeddings), on_device(device, index),
+                                                              on_device(device, visible), 24};
+                            });
+      }
+}
+
 template <class Device>
 void encoder_modules(Judge& judge) {
   using Block = PostNormBlock<Device, LayerNorm<Device>, SelfAttention<Device, LowRankAdapter, EncoderNames>,
@@ -257,6 +324,7 @@ void modules(Judge& judge) {
   linear_modules<Device>(judge);
   attention_modules<Device>(judge);
   wide_modules<Device>(judge);
+  other_attention<Device>(judge);
   encoder_modules<Device>(judge);
   language_head<Device>(judge);
 }

@@ -26,6 +26,8 @@ enum class Match {
   rounded,  ///< the same numbers once both are rounded to what activations are stored in
   near,     ///< the normalised mean-square error is within the bound of the precision
   each,     ///< every number by itself is within `bound`, relatively
+  most,     ///< the same numbers but for a share of `bound`: choices between what is nearly equal
+  kept,     ///< in the record for what is to follow; by itself held against the other runs only
   repeats,  ///< held against the other runs on this device only
 };
 
@@ -36,7 +38,7 @@ struct Output {
   std::vector<double> numbers;
   /// What to hold it against when that is not the reference: something else that the device computed.
   std::vector<double> expected = {};
-  double bound = 0;  ///< of Match::each
+  double bound = 0;  ///< of Match::each and Match::most
 };
 
 template <class T>

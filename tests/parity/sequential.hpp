@@ -2,9 +2,14 @@
 #pragma once
 // The adapter behind the weight, which mixes outputs: alone, under masks on units and on weights, and in a model.
 #include <espalier/adapter/sequential.hpp>
+#include <espalier/prune/importance/full_taylor.hpp>
+#include <espalier/prune/importance/obs.hpp>
+#include <espalier/prune/importance/taylor.hpp>
+#include <espalier/prune/importance/wanda.hpp>
 
 #include "parity/modules.hpp"
 #include "parity/whole.hpp"
+#include "support/scores.hpp"
 
 namespace espalier::test::parity {
 
@@ -39,6 +44,27 @@ void remove_some_weights(Device& device, Projection& p, bool straight_through) {
   p.weight_mask.straight_through = straight_through;
 }
 
+/// Scores of all units of a model whose adapters mix outputs, some of them masked.
+template <class Device, class Score>
+void sequential_scores(Judge& judge, const std::string& name, const Score& importance) {
+  using Model = Llama<Device, SequentialAdapter>;
+  run_case<Device>(judge, "sequential/scores/" + name, [&](Device& device, Thrice& thrice) {
+    LlamaConfig config = small_llamas()[4].config;
+    if (precision_of<Device> == Precision::bf16) config.layers = 1;  // as for the adapter beside the weight
+    auto model = random_model<Model>(device, config, {.rank = 2, .alpha = 4});
+    mask_every(model, 5);
+    const Tokens batch(config.vocab, {2, 19});
+    thrice([&](Outputs& out) {
+      for (const Normalise normalise : {Normalise::none, Normalise::alive}) {
+        clear_gradients(model);
+        const auto groups = group_scores(model, importance, normalise, [&] { model.loss(batch); });
+        for (std::size_t g = 0; g < groups.size(); ++g)
+          out.add(format("{}, group {}", normalise == Normalise::none ? "plain" : "normalised", g), Match::near, groups[g]);
+      }
+    });
+  });
+}
+
 template <class Device>
 void sequential(Judge& judge) {
   using Projection = Linear<Device, SequentialAdapter>;
@@ -60,6 +86,10 @@ void sequential(Judge& judge) {
   for (const std::size_t n : {0, 4})
     whole_model<Llama<Device, SequentialAdapter>>(judge, format("Llama, adapter behind, {}", llamas[n].name), llamas[n].config,
                                                   Tokens(llamas[n].config.vocab, {2, 19}));
+  sequential_scores<Device>(judge, "Taylor", TaylorImportance{});
+  sequential_scores<Device>(judge, "full Taylor", FullTaylorImportance{});
+  sequential_scores<Device>(judge, "Wanda", WandaImportance{});
+  sequential_scores<Device>(judge, "OBS", OBSImportance{.damp = 1});
 }
 
 }  // namespace espalier::test::parity
