@@ -132,7 +132,7 @@ TEST_CASE("Documents are packed where they can be told apart, and where not it i
   CHECK(never.code == 3);
   CHECK(never.err.find("there is no token 40 among them") != std::string::npos);
   CHECK(never.err.find("--document-end N says which") != std::string::npos);
-  write(scratch / "x.txt", repeated("the cat sat ", 60));
+  write(scratch / "x.txt", repeated("thecatsat", 80));  // token 2 is the blank
   const Result text = train(scratch / "x.txt", "text", {"--packing", "documents"});
   CHECK(text.code == 3);
   CHECK(text.err.find("there is no token 2 among them") != std::string::npos);
