@@ -2,7 +2,7 @@
 #pragma once
 // Thrust's device system is the host here, one thread of it: what a GPU would do is done without one.
 #ifndef THRUST_DEVICE_SYSTEM
-#error "compile with -DTHRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CPP (or _OMP)"
+#error "compile with -DTHRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CPP"
 #endif
 #include <cstdlib>
 #include <cstring>
