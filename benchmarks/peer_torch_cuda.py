@@ -131,8 +131,12 @@ for _ in range(o.steps):
     loss = step()
 synchronize()
 seconds = (time.perf_counter() - begin) / o.steps
+# Necessary products of a step with a frozen base, as cuda_step.cu counts them: nobody is below the first block.
+tokens, deep = o.batch * o.seq, 2 * o.layers
+maps = (deep - 1) * hidden * (hidden + 2 * groups * head) + deep * (hidden * hidden + 3 * hidden * ffn) + 2 * o.vocab * hidden
+flops = 2 * tokens * maps + 7 * o.batch * o.seq * (o.seq + 1) * hidden * o.layers
 print(json.dumps({"torch": torch.__version__, "peft": peft.__version__,
                   "device": torch.cuda.get_device_name() if device == "cuda" else device, "scores": o.scores, "compiled": o.compile,
                   "layers": o.layers, "tokens": o.batch * o.seq, "loss": float(loss), "step_ms": 1e3 * seconds,
-                  "tokens_per_second": o.batch * o.seq / seconds,
+                  "tokens_per_second": o.batch * o.seq / seconds, "tflops": 1e-12 * flops / seconds,
                   "peak_bytes": torch.cuda.max_memory_allocated() if device == "cuda" else None}))

@@ -21,7 +21,7 @@ export PATH="$PATH:/usr/local/cuda/bin"
 python=${PYTHON:-python3}
 mkdir -p "$build/logs"
 logs=$build/logs jobs=${JOBS:-$(nproc)}
-table=() failed=0
+table=() failed=0 checked=""
 row() { table+=("$(printf '%-34s %-9s %6s   %s' "$1" "$2" "$3" "$4")"); printf '%s\n' "${table[-1]}"; }
 
 attempt() { # attempt <name> <log> <seconds it may take> <command…>: a row of the table
@@ -79,11 +79,12 @@ if [ $quick = 0 ] && sanitizer=$(command -v compute-sanitizer); then
     row compute-sanitizer absent "" "it does not work with this driver: $logs/sanitizer.log"
   else
     for tool in memcheck racecheck initcheck synccheck; do
-      for name in backend kernels; do
+      for name in backend kernels encoders model; do
         attempt "$tool $name" "$tool-$name.log" 1200 "$sanitizer" --tool "$tool" --error-exitcode 9 "$build/bin/test-cuda-$name" \
           --test-case-exclude="*larger than the ring*,*there is not*,*beyond what a block*,*has the same bits*"
       done
     done
+    checked=$sanitizer
   fi
 fi
 
@@ -92,6 +93,10 @@ gpu=$(find "$build" -name parity-cuda -type f -perm -u+x 2>/dev/null | head -1)
 if [ -n "$cpu" ] && [ -n "$gpu" ]; then
   attempt "parity: recorded on the CPU" parity-cpu.log 1200 "$cpu" --record "$build/parity.record" &&
     attempt "parity: compared on the GPU" parity-cuda.log 1200 "$gpu" --compare "$build/parity.record"
+  if [ -n "$checked" ]; then
+    attempt "memcheck parity of modules" memcheck-parity.log 1200 "$checked" --tool memcheck --error-exitcode 9 "$gpu" \
+      --compare "$build/parity.record" --only modules
+  fi
 else
   row parity absent "" "no parity-cpu and parity-cuda in this tree"
 fi

@@ -42,6 +42,7 @@ TEST_CASE("the README's program learns and prunes on the device as on the CPU, a
   CHECK(largest_difference(there.norms, host.norms) < 1e-2);
   CHECK(agreement(there, host) > 0.98);
   CHECK(there.losses == again.losses);
+  CHECK(there.replays > 0);
   CHECK(there.norms == again.norms);
   CHECK(there.kept == again.kept);
   CHECK(there.reloaded == again.reloaded);

@@ -11,6 +11,7 @@ namespace espalier::test {
 struct ModelRun {
   std::vector<double> losses, norms;
   std::vector<std::vector<int>> kept;  // of every group
+  long replays = 0;                    // of recorded launches, while it was trained
   double masked = 0, merged = 0, compacted = 0, reloaded = 0;  // loss of held-out text after each of these
 };
 

@@ -21,6 +21,7 @@ ModelRun run_on(const std::string& from, const std::string& scratch) {
                   {.rate = {.peak = 1e-3, .steps = 20}});
   Listener listener(run);
   trainer.run(listener);
+  if constexpr (requires { device.system().replays(); }) run.replays = device.system().replays();
   for (const PlanGroup& g : pruner.plan().groups) run.kept.emplace_back(g.kept.begin(), g.kept.end());
 
   const EvaluateOptions some{.length = 128, .at_most = 40};
