@@ -57,6 +57,7 @@ TEST_CASE("gradients of every task are the derivative of its loss, with and with
       c.labels.count = 3, batch.labels = {.classes = classes};
       CHECK(gradient_error<LowRankAdapter, Classes>(c, batch, mask) <= 1e-12);
       CHECK(gradient_error<LowRankAdapter, RobertaClasses>(c, batch, mask) <= 1e-12);
+      CHECK(gradient_error<SequentialAdapter, Classes>(c, batch, mask) <= 1e-12);
       CHECK(gradient_error<Frozen, Classes>(c, batch, mask) <= 1e-12);
       c.labels.count = 1, batch.labels = {.values = one};
       CHECK(gradient_error<LowRankAdapter, Classes>(c, batch, mask) <= 1e-12);
@@ -78,6 +79,7 @@ TEST_CASE("masked == compacted == merged for each group, with adapters beside an
     for (const char* kind : {"heads", "channels", ""}) {
       expect_compacted<EncoderModel<Real, LowRankAdapter, Classes>>(c, batch, kind);
       expect_compacted<EncoderModel<Real, SequentialAdapter, Classes>>(c, batch, kind);
+      expect_compacted<EncoderModel<Real, LowRankAdapter, RobertaClasses>>(c, batch, kind);
       expect_compacted<EncoderModel<Real, SequentialAdapter, RobertaClasses>>(c, batch, kind);
     }
     expect_merged_first<EncoderModel<Real, SequentialAdapter, Classes>>(c, batch);

@@ -84,6 +84,8 @@ struct Terminal {
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
+  /// A system without /dev/pts has none.
+  bool works() const { return writer >= 0; }
   /// All that is written until the last process that holds it has ended.
   std::string drained() {
     ::close(std::exchange(writer, -1));
