@@ -185,23 +185,25 @@ int run_all(int count, const char* const* words) {
     if (word == "--record") record = value, ++i;
     else if (word == "--compare") compare = value, ++i;
     else if (word == "--only") judge.only_ = value, ++i;
+    else if (word == "--precision") judge.precision_ = value, ++i;
     else if (word == "--members") judge.settings.members = std::atoi(value.c_str()), ++i;
     else if (word == "--guarded") judge.settings.guarded = true;
     else if (word == "--verbose") judge.verbose_ = true;
     else record.clear(), compare.clear(), i = count;
   }
   if (record.empty() == compare.empty()) {
-    std::fprintf(stderr, "usage: %s --record FILE | --compare FILE  [--guarded] [--members N] [--only NAME] [--verbose]\n", words[0]);
+    std::fprintf(stderr, "usage: %s --record FILE | --compare FILE  [--guarded] [--members N] [--precision fp64|fp32|bf16] [--only NAME] [--verbose]\n", words[0]);
     return 2;
   }
   try {
     judge.recording_ = !record.empty();
     if (!judge.recording_) judge.read(compare);
-    for (const auto& [name, run] : Part::all()) run(judge);
+    for (const auto& [name, run] : Part::all())
+      if (judge.precision_.empty() || judge.precision_ == name_of(name.second)) run(judge);
     for (const auto& [name, tally] : judge.groups_)
       std::printf("%-10s %4zu cases  %6ld comparisons  %5.1f s\n", name.c_str(), tally.cases, tally.comparisons, tally.seconds);
     for (const auto& [name, x] : judge.record_)  // nothing drops out of a device's list in silence
-      if (judge.only_.empty() && !judge.met_.contains(name)) ++judge.failures_, std::printf("FAILED  %s was not computed\n", name.c_str());
+      if (judge.only_.empty() && judge.precision_.empty() && !judge.met_.contains(name)) ++judge.failures_, std::printf("FAILED  %s was not computed\n", name.c_str());
     if (judge.recording_) judge.write(record);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -43,7 +43,7 @@ class Judge {
   void write(const std::string& path) const;
 
   bool recording_ = false, verbose_ = false;
-  std::string only_;
+  std::string only_, precision_;  // empty: all
   std::map<std::string, std::vector<double>> record_;
   std::set<std::string> met_, cases_;
   long comparisons_ = 0, failures_ = 0;
