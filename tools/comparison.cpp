@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <espalier/io/checkpoint_files.hpp>
 #include <espalier/io/file.hpp>
 #include <string_view>
 
@@ -101,10 +102,16 @@ Table comparison(const std::vector<Measured>& models) {
 }
 
 std::uint64_t weight_bytes(const std::string& directory) {
-  std::uint64_t bytes = 0;
-  for (const std::string& name : io::list_directory(directory))
-    if (name.ends_with(".safetensors")) bytes += io::File(io::join(directory, name)).size();
-  return bytes;
+  const auto bytes_of = [&](const std::string& name) { return io::File(io::join(directory, name)).size(); };
+  for (const std::string name : {"model.safetensors", "adapter_model.safetensors"}) {
+    if (io::exists(io::join(directory, name))) return bytes_of(name);
+    const std::string index = io::join(directory, name + ".index.json");
+    if (!io::exists(index)) continue;
+    std::uint64_t bytes = 0;
+    for (const std::string& shard : parse_checkpoint_index(io::read_file(index), index).shards) bytes += bytes_of(shard);
+    return bytes;
+  }
+  return 0;
 }
 
 std::vector<double> latencies(const std::vector<Engine*>& models, const DataSet& data, Index length, Index runs) {

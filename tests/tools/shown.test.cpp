@@ -177,6 +177,7 @@ TEST_CASE("The table of before and after is run.json's numbers in aligned column
   CHECK(rows["parameters"][2] == "-" + fixed(100 - 100 * double(pruned.at("parameters")) / double(dense.at("parameters")), 1) + "%");
   CHECK(rows["perplexity"][0] == fixed(dense.at("perplexity"), 3));
   CHECK(rows["perplexity"][1] == fixed(pruned.at("perplexity"), 3));
+  CHECK(dense.at("file_bytes") == fs::file_size(checkpoint() + "/model.safetensors"));  // not what else lies there
   CHECK(rows["file size"][1] == fixed(double(pruned.at("file_bytes")) / 1024, 1) + " KiB");
   CHECK(rows["MACs per token"][1] == fixed(double(pruned.at("macs_per_token")) / 1000, 1) + "k");
   CHECK(rows["latency"][0] == fixed(dense.at("latency_ms"), 2) + " ms");
