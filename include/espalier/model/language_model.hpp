@@ -23,7 +23,7 @@ namespace espalier::inline v0 {
 ///
 ///   Stem(device, config, adapter options)           everything below the head; kName is its path in a checkpoint
 ///   Block, layers                                   its blocks, and what they share in a pass: Block::Context context(pass, in)
-///   embed(pass, in), norm, table()              the first map, the last one, and the weight that a tied head borrows
+///   embed(pass, in), norm, table()                  the first map, the last one, and the weight that a tied head borrows
 template <Backend Device, template <class> class Adapter, class Family>
 class LanguageModel {
  public:
