@@ -37,14 +37,7 @@ void expect_golden(const Golden& golden, double bound, double gradient_bound) {
   esp::load_adapter(model, golden.directory + "/adapter");
   CHECK(relative_gap(model.logits(golden.tokens, golden.shape), golden.numbers("logits_adapter" + bits)) < bound);
   CHECK(double(model.loss(golden.batch())) == doctest::Approx(golden.numbers("loss_adapter" + bits)[0]).epsilon(bound));
-  std::size_t gradients = 0;
-  esp::for_each_parameter(model, [&](const std::string& path, auto& p) {
-    CAPTURE(path);
-    const std::vector<T> grad(p.grad.data, p.grad.data + p.size());
-    CHECK(relative_gap(grad, golden.numbers("grad.base_model.model." + path)) < gradient_bound);
-    ++gradients;
-  });
-  CHECK(gradients == esp::SafetensorsFile(golden.directory + "/adapter/adapter_model.safetensors").tensors().size());
+  esp::test::expect_gradients(model, golden, gradient_bound);
 }
 
 /// Masks other units in each layer: three quarters of the channels stay, and heads as asked.
