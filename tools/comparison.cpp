@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "numbers.hpp"
+#include "statistics.hpp"
 #include "threads.hpp"
 
 namespace espalier::tool {
@@ -123,11 +124,7 @@ std::vector<double> latencies(const std::vector<Engine*>& models, const DataSet&
     }
   }
   std::vector<double> medians;
-  for (auto& s : seconds) {
-    std::sort(s.begin(), s.end());
-    const std::size_t n = s.size();
-    medians.push_back(n % 2 == 1 ? s[n / 2] : 0.5 * (s[n / 2 - 1] + s[n / 2]));
-  }
+  for (const auto& s : seconds) medians.push_back(median(s));
   return medians;
 }
 

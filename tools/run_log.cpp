@@ -7,6 +7,7 @@
 
 #include "interrupt.hpp"
 #include "numbers.hpp"
+#include "statistics.hpp"
 #include "trouble.hpp"
 
 namespace espalier::tool {
@@ -25,12 +26,7 @@ std::vector<T> thinned(const std::vector<T>& all, std::size_t most) {
 
 }  // namespace
 
-double Stretch::median() const {
-  std::vector<double> sorted = ms;
-  std::sort(sorted.begin(), sorted.end());
-  const std::size_t n = sorted.size();
-  return n == 0 ? 0 : n % 2 == 1 ? sorted[n / 2] : 0.5 * (sorted[n / 2 - 1] + sorted[n / 2]);
-}
+double Stretch::median() const { return tool::median(ms); }
 
 RunLog::RunLog(const Console& console, std::string metrics_path, Index log_every, Index parameters, bool prunes)
     : console_(console),

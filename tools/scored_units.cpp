@@ -6,17 +6,12 @@
 #include <optional>
 
 #include "numbers.hpp"
+#include "statistics.hpp"
 
 namespace espalier::tool {
 namespace {
 
 std::string layer_text(const PlanGroup& g) { return g.layer < 0 ? "all" : std::to_string(g.layer); }
-
-double median_of(std::vector<double> x) {
-  std::sort(x.begin(), x.end());
-  const std::size_t n = x.size();
-  return n % 2 == 1 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
-}
 
 const Plan* first_plan(const Scored& s) {
   for (const auto& p : s.plans)
@@ -40,7 +35,7 @@ Table scores_table(const Scored& scored, const std::vector<double>& shares) {
   for (std::size_t g = 0; any != nullptr && g < any->groups.size(); ++g) {
     const PlanGroup& group = any->groups[g];
     const auto [low, high] = std::minmax_element(group.scores.begin(), group.scores.end());
-    table.rows.push_back({layer_text(group), group.kind, with_commas(group.full), printed("%.3g", *low), printed("%.3g", median_of(group.scores)),
+    table.rows.push_back({layer_text(group), group.kind, with_commas(group.full), printed("%.3g", *low), printed("%.3g", median(group.scores)),
                           printed("%.3g", *high)});
     for (const auto& plan : scored.plans)
       table.rows.back().push_back(plan ? with_commas(group.full - Index(plan->groups[g].kept.size())) : "out of reach");

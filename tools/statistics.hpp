@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <espalier/core/config.hpp>
@@ -15,6 +16,13 @@ inline double student_t(Index freedom) {
   if (freedom <= Index(std::size(table))) return table[freedom - 1];
   const double z = 1.959963985, n = double(freedom), z3 = z * z * z, z5 = z3 * z * z;
   return z + (z3 + z) / (4 * n) + (5 * z5 + 16 * z3 + 3 * z) / (96 * n * n);
+}
+
+/// The middle one, or the mean of the two in the middle; 0 of none.
+inline double median(std::vector<double> x) {
+  std::sort(x.begin(), x.end());
+  const std::size_t n = x.size();
+  return n == 0 ? 0 : n % 2 == 1 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
 }
 
 /// A mean, and how far its 95 % confidence interval reaches to either side; one number alone has none.

@@ -28,3 +28,10 @@ TEST_CASE("A mean has the confidence interval of its sample; one number has none
   CHECK(one.mean == 3);
   CHECK(one.half == 0);
 }
+
+TEST_CASE("A median is the one in the middle, or the mean of two") {
+  using espalier::tool::median;
+  CHECK(median({3, 1, 2}) == 2);
+  CHECK(median({4, 1, 3, 2}) == 2.5);
+  CHECK(median({}) == 0);
+}
