@@ -202,7 +202,7 @@ void check(const Request& request) {
     check_criterion(one);
   }
   must(s.score_batches >= 1, "--score-batches is below 1");
-  must(request.verb != Verb::plan || s.data.empty() || (s.criterion != "magnitude" && s.criterion != "random"),
+  must(request.verb != Verb::plan || s.data.empty() || !s.reads_weights_alone(),
        format("--data says nothing to --criterion {}, which reads the weights alone", s.criterion), "leave it away");
   must(!request.given("score-batches") || !s.data.empty(), "--score-batches says how much of --data is read, which is not given");
   must(request.verb != Verb::plan || s.data.empty() || find_unit_word(s.granularity),

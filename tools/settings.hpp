@@ -74,6 +74,8 @@ struct Settings {
 
   bool in_full() const { return tuning == "full"; }
   bool sequential() const { return tuning == "sequential"; }
+  /// Whether the criterion needs no data.
+  bool reads_weights_alone() const { return criterion == "magnitude" || criterion == "random"; }
   /// Nothing that PEFT could read is learnt: what is written is a whole model.
   bool writes_model() const { return in_full() || sequential(); }
 };

@@ -40,13 +40,11 @@ json::Value kept_json(const Facts& facts) {
   return all;
 }
 
-bool reads_weights_alone(const Settings& s) { return s.criterion == "magnitude" || s.criterion == "random"; }
-
 /// What each unit is worth, and which of them each share would remove: nothing where nobody asks, or where it takes data that
 /// are not there.
 std::optional<Scored> scores_of(const Request& request, const std::optional<LatencyFit>& latency, const std::vector<double>& shares) {
   const Settings& s = request.settings;
-  const bool alone = reads_weights_alone(s);
+  const bool alone = s.reads_weights_alone();
   if (s.data.empty() && !(alone && request.given("criterion"))) return std::nullopt;
   if (s.official)
     throw Trouble{Errc::usage, "--official chooses again and again while its schedule goes on, and no plan can say what it will", "",
@@ -161,7 +159,7 @@ int plan_for(const Request& request, const Console& console) {
     const Plan& chosen = *scored->plans[std::size_t(std::find(shares.begin(), shares.end(), share) - shares.begin())];
     json::Value how = json::Value::object({{"criterion", s.criterion}});
     std::string from;
-    if (!reads_weights_alone(s)) {
+    if (!s.reads_weights_alone()) {
       how.set("data", s.data), how.set("batches", s.score_batches), how.set("batch", s.batch);
       how.set("loss", std::isfinite(scored->loss) ? json::Value(scored->loss) : json::Value());
       from = format(", from {} batches of {} of {}, at a loss of {}", s.score_batches, s.batch, s.data, fixed(scored->loss, 4));
