@@ -32,13 +32,18 @@ namespace espalier::tool {
 /// How frozen weights lie in memory.
 enum class Storage { fp32, bf16 };
 
+enum class Learns {
+  adapters,    ///< beside the weights
+  sequential,  ///< adapters behind them
+  full,        ///< the weights themselves
+};
+
 /// Where a model computes, how its weights lie there, and what learns: what the tool chooses by type. On a GPU, weights in
 /// bf16 mean activations in bf16.
 struct Placement {
   Storage weights = Storage::fp32;
   bool cuda = false;
-  bool full = false;        ///< the weights themselves learn, not adapters beside them
-  bool sequential = false;  ///< adapters behind the weights learn
+  Learns learns = Learns::adapters;
 };
 
 /// What to train, and what to prune while training; plain data.

@@ -69,7 +69,7 @@ FitRun::FitRun(const Request& request, const Console& console)
                (s.out.empty() ? "" : " -> " + s.out));
   console_.say(settings_table(request));
   // What learns in full is part of the model, an adapter stands beside it.
-  console_.say(trainable_line(dense_.trainable, dense_.parameters + (placement_.full ? 0 : dense_.trainable)));
+  console_.say(trainable_line(dense_.trainable, dense_.parameters + (placement_.learns == Learns::full ? 0 : dense_.trainable)));
   const bool tokens = std::string(data_->unit()) == "tokens";
   console_.say(format("{} steps of {} {}: {} epochs of {}; held out: {}", steps_,
                       with_commas(s.batch * s.accumulate * (tokens ? s.seq_len : 1)), data_->unit(),

@@ -39,16 +39,17 @@ Dtype stored_dtype(const std::string& directory) {
 
 Placement placement_for(const Settings& s) {
   const bool small = s.weights == "bf16" || (s.weights != "fp32" && stored_dtype(s.model) == Dtype::bf16);
-  return {small ? Storage::bf16 : Storage::fp32, s.device == "cuda", s.in_full(), s.sequential()};
+  return {small ? Storage::bf16 : Storage::fp32, s.device == "cuda",
+          s.in_full() ? Learns::full : s.sequential() ? Learns::sequential : Learns::adapters};
 }
 
 std::unique_ptr<Engine> open_engine(Placement where, const std::string& directory, const LowRankOptions& options,
                                     std::uint64_t seed, const TaskRequest& task) {
-  if (where.full) {
+  if (where.learns == Learns::full) {
     require_place("full", where, directory);
     return open_language<CpuFull>(directory, options, seed, task);
   }
-  if (where.sequential) {
+  if (where.learns == Learns::sequential) {
     require_place("sequential", where, directory);
     return open_language<CpuSequential>(directory, options, seed, task);
   }
