@@ -9,17 +9,6 @@
 #include <espalier/model/save_gguf.hpp>
 #include <espalier/nn/merge.hpp>
 #include <espalier/prune/compact.hpp>
-#include <espalier/prune/importance/full_taylor.hpp>
-#include <espalier/prune/importance/magnitude.hpp>
-#include <espalier/prune/importance/movement.hpp>
-#include <espalier/prune/importance/obs.hpp>
-#include <espalier/prune/importance/random.hpp>
-#include <espalier/prune/importance/signed_taylor.hpp>
-#include <espalier/prune/importance/sparse_gpt.hpp>
-#include <espalier/prune/importance/taylor.hpp>
-#include <espalier/prune/importance/wanda.hpp>
-#include <espalier/prune/pruner.hpp>
-#include <espalier/prune/weight_pruner.hpp>
 #include <espalier/train/evaluate.hpp>
 #include <espalier/train/trainer.hpp>
 #include <map>
@@ -28,6 +17,7 @@
 #include "any_pruner.hpp"
 #include "any_schedule.hpp"
 #include "count_facts.hpp"
+#include "criteria.hpp"
 #include "open_engine.hpp"
 #include "reading.hpp"
 
@@ -40,7 +30,6 @@ class EngineOf final : public Engine {
   using Device = DeviceType;
   using Model = ModelOf<Device, Adapter, Family>;
   using Read = Reading<Model>;
-  static constexpr bool kLowRank = std::is_same_v<typename Model::AdapterOptions, LowRankOptions>;
   static constexpr bool kPeft = std::is_same_v<Adapter<Device>, LowRankAdapter<Device>>;  ///< as it can be told to others
 
   EngineOf(const std::string& directory, const LowRankOptions& options, std::uint64_t seed, const TaskRequest& task)
@@ -218,7 +207,7 @@ class EngineOf final : public Engine {
  private:
   /// What the adapters at hand know of these.
   static typename Model::AdapterOptions adapted(const LowRankOptions& options) {
-    if constexpr (kLowRank) return options;
+    if constexpr (has_low_rank<Model>) return options;
     else return {.targets = options.targets};
   }
   static Layout layout_called(const std::string& name) {
@@ -235,52 +224,9 @@ class EngineOf final : public Engine {
       options.target.left = p.timed ? p.timed->left : count(options.target.budget, model_);
     return options;
   }
-  /// Whether the adapters' gradients guide; refused where there are none.
-  static bool guided(const FitPlan& p) {
-    if (p.criterion == "lora" && !kLowRank) fail(Errc::usage, "--criterion lora reads the gradients of low-rank adapters, and this model has none");
-    return p.criterion == "lora";
-  }
-  template <class F>
-  static void with_importance(const FitPlan& p, F&& f) {
-    const Power power = p.power == "abs" ? Power::abs : Power::square;
-    const EMAMask smooth{.decay = p.ema}, latest{.decay = 0};
-    if (guided(p))
-      if constexpr (kLowRank) return f(TaylorImportance{.power = power, .eta = p.eta, .scaled = p.scaled}, smooth);
-    if (p.criterion == "full") return f(FullTaylorImportance{.power = power}, smooth);
-    if (p.criterion == "signed") return f(SignedTaylorImportance{.power = power}, smooth);
-    if (p.criterion == "movement") return f(MovementImportance{}, SumMask{});
-    if (p.criterion == "wanda") return f(WandaImportance{.decay = p.input_decay}, smooth);
-    if (p.criterion == "obs")
-      return f(OBSImportance{.damp = p.damp, .decay = p.input_decay, .update = p.update_weights}, latest);
-    if (p.criterion == "magnitude") return f(MagnitudeImportance{}, smooth);
-    f(RandomImportance{.seed = p.seed}, smooth);
-  }
-
   AnyPruner pruner_of(const FitPlan& p, const AnySchedule& schedule) {
     if (!p.prune) return {};
-    if (p.weights) return weight_pruner(p, schedule);
-    AnyPruner any;
-    with_importance(p, [&](auto importance, auto mask) {
-      any = AnyPruner::of<Pruner<Model, decltype(importance), decltype(mask), AnySchedule>>(model_, importance, mask, schedule,
-                                                                                            options_of(p));
-    });
-    return any;
-  }
-  AnyPruner weight_pruner(const FitPlan& p, const AnySchedule& schedule) {
-    const Power power = p.power == "abs" ? Power::abs : Power::square;
-    const auto by = [&](auto score) {
-      return AnyPruner::of<WeightPruner<Model, decltype(score), AnySchedule>>(model_, score, *p.weights, schedule, p.weight_pruner);
-    };
-    if (guided(p))
-      if constexpr (kLowRank) return by(TaylorImportance{.power = power, .eta = p.eta, .scaled = p.scaled});
-    if (p.criterion == "full") return by(FullTaylorImportance{.power = power});
-    if (p.criterion == "movement") return by(MovementImportance{});
-    if (p.criterion == "wanda") return by(WandaImportance{.decay = p.input_decay});
-    if (p.criterion == "obs")
-      return by(OBSImportance{.damp = p.damp, .decay = p.input_decay, .update = p.update_weights});
-    if (p.criterion == "sparsegpt") return by(SparseGPTImportance{.damp = p.damp, .decay = p.input_decay});
-    if (p.criterion == "magnitude") return by(MagnitudeImportance{});
-    return by(RandomImportance{.seed = p.seed});
+    return p.weights ? weight_pruner(model_, p, schedule) : unit_pruner(model_, p, schedule, options_of(p));
   }
   FitResult run(const FitPlan& p, AdamW<Model>& optimizer, AnyPruner& pruner, const auto& batches, Follower& follower,
                 AnySchedule schedule) {
