@@ -13,6 +13,7 @@
 #include <espalier/train/trainer.hpp>
 #include <map>
 #include <type_traits>
+#include <utility>
 
 #include "any_pruner.hpp"
 #include "any_schedule.hpp"
@@ -113,12 +114,13 @@ class EngineOf final : public Engine {
       for (Index k = 0; k + 1 < batches; ++k) out.loss += pass(k) / double(batches), pruner.step();
       pruner.visit_state([&](const std::string& name, std::vector<double>& numbers) { seen[name] = numbers; });
     }
-    for (std::size_t k = 0; k < shares.size(); ++k) {
+    bool added = false;  // the loss of the last batch
+    for (const double share : shares) {
       AnyPruner pruner;
       try {
-        pruner = choosing(shares[k]);
+        pruner = choosing(share);
       } catch (const Error&) {
-        if (shares[k] == asked.sparsity) throw;
+        if (share == asked.sparsity) throw;
         out.plans.push_back(std::nullopt);
         continue;
       }
@@ -126,8 +128,8 @@ class EngineOf final : public Engine {
       const double loss = pass(batches - 1);
       pruner.step();
       out.plans.push_back(pruner.plan());
-      if (k == 0) out.loss += loss / double(batches);
-      if (shares[k] == asked.sparsity) out.warnings = pruner.warnings();
+      if (!std::exchange(added, true)) out.loss += loss / double(batches);
+      if (share == asked.sparsity) out.warnings = pruner.warnings();
       model_.groups([&](auto group) { group.mask->set(device_, std::vector<std::uint8_t>(std::size_t(group.units()), 1)); });
     }
     return out;
