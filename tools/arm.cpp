@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "checks.hpp"
 #include "granularity.hpp"
 #include "joined.hpp"
 #include "numbers.hpp"
@@ -40,13 +41,20 @@ std::vector<Arm> arms_of(const Settings& s) {
 std::vector<std::string> criteria_of(const Settings& s) {
   if (!s.criteria.empty()) return s.criteria;
   std::vector<std::string> all = find_option("criterion")->choices;
-  std::erase(all, find_unit_word(s.granularity) ? "sparsegpt" : "signed");
-  if (s.in_full()) std::erase(all, "lora");
   for (std::string& criterion : all)  // as published: Sanh et al. 2020
     if (criterion == "movement") criterion += "+revival=straight_through";
-  if (s.granularity != "layers" && !s.update_weights && !s.sequential() && s.revival == "none")  // Frantar & Alistarh 2022, and pruning by it
-    all.insert(std::find(all.begin(), all.end(), "obs") + 1, "obs+update-weights");
-  return all;
+  if (!s.update_weights) all.insert(std::find(all.begin(), all.end(), "obs") + 1, "obs+update-weights");  // Frantar & Alistarh 2022, and pruning by it
+  std::vector<std::string> able;  // with the granularity, with what learns, and with the other settings
+  for (const std::string& criterion : all) {
+    Request alone;
+    alone.verb = Verb::compare, alone.settings = settings_of(s, criterion);
+    try {
+      check_criterion(alone);
+      able.push_back(criterion);
+    } catch (const Trouble&) {
+    }
+  }
+  return able.empty() ? all : able;  // what rules all of them out is for check() to say
 }
 
 std::vector<double> shares_of(const Settings& s) {

@@ -75,6 +75,8 @@ void check_granularity(const Request& request) {
       must(!whole || !said(option), format("--{} says nothing to {}", option, what),
            std::string(option) == "ranking" ? "there is one set of them" : "--layer-floor is the share of them that stays");
     must(s.granularity != "layers" || !said("round-to"), "--round-to says nothing to layers");
+    must(units->heads || !said("min-heads"), "--min-heads says nothing to channels: all heads stay");
+    must(units->channels || !(said("min-channels") || said("round-to")), "--min-channels and --round-to say nothing to heads: all channels stay");
     must(s.granularity != "hidden" || !said("exclude-layers"), what + " run through all layers: --exclude-layers can spare none");
     return;
   }
@@ -121,7 +123,8 @@ const std::vector<std::pair<std::string, std::vector<std::string>>>& readers_of_
   return readers;
 }
 
-/// What one criterion is asked for, with the options that it has.
+}  // namespace
+
 void check_criterion(const Request& request) {
   const Settings& s = request.settings;
   const auto must = [&](bool holds, std::string what, std::string hint = "") {
@@ -136,8 +139,6 @@ void check_criterion(const Request& request) {
   if (s.sequential()) check_sequential(request);
   check_granularity(request);
 }
-
-}  // namespace
 
 void check(const Request& request) {
   const Settings& s = request.settings;

@@ -12,9 +12,12 @@ struct UnitWord {
   Granularity granularity;
   bool even;
   std::string_view what;  ///< leaves, in words
+  bool heads = true, channels = true;  ///< of a layer, which of them may leave
 };
 inline constexpr UnitWord unit_words[] = {
     {"groups", Granularity::groups, true, "heads and channels"},
+    {"heads", Granularity::groups, true, "heads", true, false},
+    {"channels", Granularity::groups, true, "channels", false, true},
     {"queries", Granularity::queries, true, "query heads and channels"},
     {"queries-free", Granularity::queries, false, "query heads and channels"},
     {"layers", Granularity::layers, true, "layers"},

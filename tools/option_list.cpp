@@ -70,7 +70,7 @@ std::vector<Option> make_options() {
        "importance: LoRA-guided, exact Taylor, signed Taylor, movement, |W| |x|, optimal brain surgeon, SparseGPT, |W|, chance",
        {"lora", "full", "signed", "movement", "wanda", "obs", "sparsegpt", "magnitude", "random"}, {"--prune_metric", "--prune-metric"}},
       {"granularity", &S::granularity, Verb::prune | Verb::plan | Verb::compare, pruning, "NAME",
-       "what leaves together: groups (heads and channels), queries, queries-free (query heads and channels), layers, hidden; or single "
+       "what leaves together: groups (heads and channels), heads, channels, queries, queries-free (query heads and channels), layers, hidden; or single "
        "weights: unstructured, 2:4, 4:8, rows, columns, 4x4 ..."},
       {"within", &S::within, Verb::prune | Verb::plan | Verb::compare, pruning, "NAME",
        "single weights are compared within a row, a projection, or the model; auto: projection, for wanda row",

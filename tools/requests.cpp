@@ -47,7 +47,10 @@ PrunerOptions pruner_options(const Settings& s) {
     o.exclude.push_back(layer);
   }
   o.uniform = s.layout == "uniform";
-  if (const UnitWord* const units = find_unit_word(s.granularity)) o.granularity = units->granularity, o.even = units->even;
+  if (const UnitWord* const units = find_unit_word(s.granularity)) {
+    o.granularity = units->granularity, o.even = units->even;
+    o.heads = units->heads, o.channels = units->channels;
+  }
   return o;
 }
 
@@ -80,7 +83,7 @@ std::optional<WeightPattern> weight_pattern(const Settings& s) {
   try {
     return WeightPattern::called(s.granularity, within);
   } catch (const Error& error) {
-    throw Trouble{Errc::usage, error.what(), "--granularity", "groups, queries, queries-free, layers and hidden leave for good; 2:4 keeps 2 of every 4 weights"};
+    throw Trouble{Errc::usage, error.what(), "--granularity", "groups, heads, channels, queries, queries-free, layers and hidden leave for good; 2:4 keeps 2 of every 4 weights"};
   }
 }
 
@@ -153,8 +156,9 @@ json::Value identity_of(const Request& request) {
   const Settings& s = request.settings;
   json::Value identity = settings_json(request);
   for (const char* key : {"model", "out", "data", "val", "adapter", "threads", "eval-every", "save-every", "keep",
-                          "log-every", "val-tokens", "runs", "recompute", "compact", "document-end"})
+                          "log-every", "runs", "recompute", "compact", "document-end"})
     identity.erase(key);
+  if (request.verb != Verb::compare) identity.erase("val-tokens");  // which a comparison has one answer to
   if (s.packing == "none") identity.erase("packing");  // as runs that knew of no other
   const bool sized = target_request(s).given();  // what is stored is then part of what is asked for
   if (!sized && !pruner_options(s).uniform) identity.erase("layout");

@@ -19,9 +19,11 @@ struct Quiet final : Follower {
   void on_evaluation(const EvaluationReport&) override {}
   void on_compaction(const CompactionReport&) override {}
   void on_checkpoint(const CheckpointReport&) override {}
-  void note(const std::string&) override {}
+  void note(const std::string& text) override { notes.push_back(text); }
   bool stop() override { return step_ == last_ || (asked_ = asked_ || stop_()); }
   bool asked() const { return asked_; }
+
+  std::vector<std::string> notes;
 
  private:
   const std::function<bool()>& stop_;
@@ -46,6 +48,7 @@ json::Value Trial::json() const {
     out.set("metrics", metrics), out.set("labels", evaluation.tokens);
   }
   out.set("latency_ms", latency), out.set("dense_latency_ms", dense_latency), out.set("seconds", seconds);
+  if (!warnings.empty()) out.set("warnings", warnings);
   return out;
 }
 
@@ -63,6 +66,8 @@ Trial Trial::from(const json::Value& v) {
   }
   t.latency = v.number("latency_ms"), t.dense_latency = v.number("dense_latency_ms");
   t.seconds = v.number("seconds");
+  if (const json::Value* const warnings = v.find("warnings"))
+    for (const json::Value& warning : warnings->elements("warnings")) t.warnings.push_back(warning.as_string());
   return t;
 }
 
@@ -120,6 +125,7 @@ std::optional<Trial> Trials::run(const Arm& arm, const std::function<bool()>& st
   const auto seconds = latencies({dense_.get(), engine.get()}, val_, s.seq_len, s.runs);
   t.dense_latency = 1e3 * seconds[0], t.latency = 1e3 * seconds[1];
   t.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  t.warnings = quiet.notes;
   return t;
 }
 

@@ -21,6 +21,7 @@ struct Trial {
   Evaluation evaluation = {};       ///< on the held-out data
   double latency = 0, dense_latency = 0;  ///< milliseconds, medians of runs in turn
   double seconds = 0;               ///< that the arm took, what it shares with others left out
+  std::vector<std::string> warnings = {};  ///< such as masks that had to wait
 
   json::Value json() const;
   static Trial from(const json::Value&);

@@ -148,6 +148,22 @@ TEST_CASE("the end is an event of its own, even where every misses it") {
   for (Index t = 1; t <= 7; ++t) CHECK(pruner.step() == (t < 5 ? 0.0 : 0.5));
 }
 
+TEST_CASE("how much leaves does not hang on how often units leave, nor on whether they may come back") {
+  const auto counts = [](Index every, Revival revival) {
+    Cpu<double> device;
+    auto model = random_llama<Tiny>(device, small_llamas()[0].config, {.rank = 2});  // 4 heads, 10 channels in a layer
+    Pruner pruner(model, RandomImportance{}, EMAMask{}, LinearSchedule{.begin = 0, .end = 12, .sparsity = 0.84},
+                  PrunerOptions{.every = every, .revival = revival});
+    for (Index t = 1; t <= 12; ++t) pruner.step();
+    std::vector<Index> left;
+    for (const PlanGroup& g : pruner.plan().groups) left.push_back(Index(g.kept.size()));
+    return left;
+  };
+  // floor(4 x 0.84 + 1/2) = 3 and floor(10 x 0.84 + 1/2) = 8 leave. Heads are then as few as they may be long before the end.
+  for (const Index every : {1, 3, 1000})
+    for (const Revival revival : {Revival::none, Revival::ema}) CHECK(counts(every, revival) == std::vector<Index>{1, 2, 1, 2});
+}
+
 TEST_CASE("half of the heads and channels of every layer leave: the lowest by score") {
   Cpu<double> device;
   auto model = random_llama<Tiny>(device, small_llamas()[0].config, {.rank = 2});

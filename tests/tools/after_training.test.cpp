@@ -116,7 +116,7 @@ TEST_CASE("5: memory that is not there ends the run plainly") {
 TEST_CASE("a demo that is interrupted says that it starts again") {
   if (!fs::exists(std::string(ESPALIER_DEMO_DIR) + "/model.safetensors")) return;
   const Scratch scratch;
-  const Result r = run({"demo", "-o", scratch / "demo", "--steps", "2", "--prune-every", "1", "--eval-every", "0", "--val-tokens", "2048", "--runs", "3", "--json"}, {{}, {}, "step 2/2"});
+  const Result r = run({"demo", "-o", scratch / "demo", "--steps", "2", "--prune-every", "1", "--eval-every", "0", "--val-tokens", "512", "--batch", "2", "--seq-len", "64", "--runs", "3", "--json"}, {{}, {}, "step 2/2"});
   CAPTURE(r.err);
   CHECK(r.code == 130);
   CHECK(r.says("a demo cannot be resumed; start again with: espalier demo -o " + (scratch / "demo")));

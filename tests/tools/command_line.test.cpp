@@ -123,3 +123,8 @@ TEST_CASE("a config file that is not one is refused with its line") {
   }
   CHECK(run({"prune", "m", "-c", scratch / "missing.toml", "--print-config"}).code == 3);
 }
+
+TEST_CASE("threads that somebody has bound to cores get all of them") {
+  const auto cores = [](const How& how) { return run({"doctor", "--json"}, how).json().at("cores").get<int>(); };
+  CHECK(cores({.environment = {{"OMP_PROC_BIND", "true"}, {"OMP_PLACES", "cores"}}}) == cores({}));
+}

@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <map>
 #include <sstream>
 
+#include "read_report.hpp"
 #include "run_tool.hpp"
 
 using namespace tooltest;
@@ -139,7 +141,7 @@ TEST_CASE("A comparison goes on where it was interrupted, and only with the same
   CAPTURE(more.err);
   CHECK(more.code == 0);
   for (const auto& [option, value] : {std::pair{"--lr", "1e-3"}, {"--ema", "0.5"}, {"--rank", "4"}, {"--granularity", "unstructured"},
-                                      {"--prune-every", "4"}}) {
+                                      {"--prune-every", "4"}, {"--val-tokens", "100"}}) {
     const Result mixed = run({"compare", "--resume", scratch / "c", option, value});
     CAPTURE(mixed.err);
     CHECK(mixed.code == 2);
@@ -173,7 +175,42 @@ TEST_CASE("What cannot be compared is said before anything is trained") {
   CHECK_FALSE(fs::exists(scratch / "c"));
 }
 
-TEST_CASE("Criteria are told apart seed by seed: mean and 95 % of the differences between arms that share everything up to pruning") {
+TEST_CASE("Without --criteria all are compared that go with the granularity and the other settings") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 3000);
+  const auto compared = [&](const std::vector<std::string>& settings) {
+    const Result r = run(std::vector<std::string>{"compare", checkpoint(), "-d", data, "-o", scratch / "c", "--sparsities", "0.5", "--seeds", "1", "--dry-run", "--json"} +
+                         settings + common);
+    CAPTURE(r.err);
+    REQUIRE(r.code == 0);
+    return r.json().at("arms").get<int>() - 1;  // the dense one
+  };
+  // lora, full, signed, movement, wanda, obs with and without its update, sparsegpt, magnitude, random: ten
+  CHECK(compared({}) == 9);
+  CHECK(compared({"--revival", "ema"}) == 8);
+  CHECK(compared({"--tuning", "full"}) == 8);
+  CHECK(compared({"--tuning", "sequential"}) == 8);
+  CHECK(compared({"--granularity", "layers"}) == 8);
+  CHECK(compared({"--granularity", "unstructured"}) == 9);
+  CHECK(compared({"--granularity", "unstructured", "--accumulate", "2"}) == 8);      // not full
+  CHECK(compared({"--granularity", "unstructured", "--within", "model"}) == 7);      // nor SparseGPT
+  CHECK(compared({"--granularity", "rows"}) == 8);
+}
+
+TEST_CASE("An arm that fails is named, and what came before it is kept") {
+  const Scratch scratch;
+  const std::vector<std::string> call = std::vector<std::string>{"compare", checkpoint(), "-d", token_file(scratch, "d.bin", 3000), "--val",
+                                                                 token_file(scratch, "v.bin", 500, 48, 2), "-o", scratch / "c", "--criteria",
+                                                                 "magnitude,obs", "--sparsities", "0.5", "--seeds", "1", "--clip", "0", "--lr-schedule", "constant"} + common;
+  const Result r = run(call + std::vector<std::string>{"--lr", "1e30"});
+  CAPTURE(r.err);
+  CHECK(r.code == 4);
+  CHECK(r.says("seed 42"));
+  CHECK(r.says("go on without it: espalier compare --resume"));
+  CHECK(nlohmann::json::parse(read(scratch / "c/run.json")).at("status") == "failed");
+}
+
+TEST_CASE("Criteria are told apart seed by seed, by mean and 95 % of the differences, and the chart has the means of the arms") {
   const Scratch scratch;
   const Result r = run(std::vector<std::string>{"compare", checkpoint(), "-o", scratch / "c", "--criteria", "random,lora,magnitude", "--sparsities",
                                                 "0.25,0.5", "--seeds", "3", "--json", "-d", token_file(scratch, "d.bin", 3000), "--val",
@@ -199,5 +236,28 @@ TEST_CASE("Criteria are told apart seed by seed: mean and 95 % of the difference
     CHECK(row.at("loss").at("n") == 3);
     CHECK(row.at("loss").at("mean").get<double>() == doctest::Approx(mean).epsilon(1e-9));
     CHECK(row.at("loss").at("half_width_95").get<double>() == doctest::Approx(4.302653 * std::sqrt(squares / 2 / 3)).epsilon(1e-5));
+  }
+  std::map<std::string, std::vector<double>> means{{"random", {}}, {"lora", {}}, {"magnitude", {}}};
+  for (auto& [criterion, points] : means)
+    for (const double sparsity : {0.0, 0.25, 0.5}) {
+      points.push_back(0);
+      for (int k = 0; k < 3; ++k) points.back() += loss(sparsity == 0 ? "" : criterion, sparsity, 42 + k) / 3;
+    }
+  const std::string chart = figure(read(scratch / "c/report.html"), "Held-out loss, nats per token");
+  const auto keys = found(chart, "<span class=\"key (c[0-9])\">([^<]*)</span>");
+  REQUIRE(keys.size() == 3);
+  for (const auto& key : keys) {
+    CAPTURE(key[1]);
+    REQUIRE(means.count(key[1]) == 1);
+    const auto drawn = read_off(chart, key[0]);
+    const auto& meant = means[key[1]];
+    REQUIRE(drawn.size() == meant.size());
+    for (std::size_t i = 0; i < meant.size(); ++i) CHECK(drawn[i] == doctest::Approx(meant[i]).epsilon(1e-3));
+    const auto dots = found(chart, ("class=\"dot " + key[0] + "\"[^>]*><title>" + key[1] + ", sparsity ([0-9]+)%: ([0-9.]+)</title>").c_str());
+    REQUIRE(dots.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(dots[i][0] == std::to_string(25 * i));
+      CHECK(dots[i][1] == fixed(meant[i], 3));
+    }
   }
 }

@@ -56,6 +56,22 @@ TEST_CASE("prune by each granularity: what leaves is what the plan says, the fil
   }
 }
 
+TEST_CASE("heads alone and channels alone: the others stay, and shares are of those that may leave") {
+  const Scratch scratch;
+  const std::string data = token_file(scratch, "d.bin", 6000);
+  const auto dense = nlohmann::json::parse(read(checkpoint() + "/config.json"));
+  for (const std::string name : {"heads", "channels"}) {
+    CAPTURE(name);
+    const Result r = run(std::vector<std::string>{"prune", checkpoint(), "-d", data, "-o", scratch / name, "--json", "--granularity", name} + small_run);
+    CAPTURE(r.err);
+    REQUIRE(r.code == 0);
+    CHECK(r.json().at("pruning").at("reached") == 0.5);
+    const auto config = nlohmann::json::parse(read(scratch / name + "/config.json"));
+    CHECK(config.at("num_key_value_heads").get<int>() == dense.at("num_key_value_heads").get<int>() / (name == "heads" ? 2 : 1));
+    CHECK(config.at("intermediate_size").get<int>() == dense.at("intermediate_size").get<int>() / (name == "heads" ? 1 : 2));
+  }
+}
+
 TEST_CASE("bytes of layers and of hidden channels are those of their files, each tensor in its own number format") {
   const auto dense = run({"plan", checkpoint(), "--json"}).json();
   for (const std::string name : {"layers", "hidden", "queries"})

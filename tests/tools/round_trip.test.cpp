@@ -188,12 +188,12 @@ TEST_CASE("an interrupted run leaves a checkpoint, and the resumed one ends in t
     CAPTURE(verb);
     const auto arguments = [&](const std::string& out) {
       return std::vector<std::string>{verb,      checkpoint(), "-d",        data,  "-o",          out,
-                                      "--steps", "500",        "--dropout", "0.1", "--log-every", "10"} +
+                                      "--steps", "300",        "--dropout", "0.1", "--log-every", "10"} +
              small_run;
     };
     const std::string whole = scratch / (verb + "-whole"), cut = scratch / (verb + "-cut");
     REQUIRE(run(arguments(whole)).code == 0);
-    const Result stopped = run(arguments(cut), {{}, {}, "step 120/"});  // units have left by then
+    const Result stopped = run(arguments(cut), {{}, {}, "step 80/"});  // units have left by then
     CAPTURE(stopped.err);
     REQUIRE(stopped.code == 130);
     CHECK(stopped.out.empty());
@@ -208,7 +208,7 @@ TEST_CASE("an interrupted run leaves a checkpoint, and the resumed one ends in t
     CHECK(read(cut + file) == read(whole + file));
     // Every step once, whichever run took it.
     const std::string metrics = read(cut + "/metrics.jsonl");
-    CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 501);
+    CHECK(std::count(metrics.begin(), metrics.end(), '\n') == 301);
     CHECK_FALSE(fs::exists(cut + "/LATEST"));
   }
 }

@@ -128,7 +128,19 @@ int compare(const Request& request, const Console& console) {
     const Index left = Index(arms.size()) - number + 1;
     console.status(format("arm {} of {}: {}{}", number, Index(arms.size()), arm.name(),
                           run_here == 0 ? "" : "   " + clock_text(spent / double(run_here) * double(left)) + " left"));
-    const auto trial = trials.run(arm, [] { return interrupted(); });
+    const auto trial = [&] {
+      try {
+        return trials.run(arm, [] { return interrupted(); });
+      } catch (...) {
+        console.end_status();
+        Trouble trouble = current_trouble();
+        directory.write("run.json", record.text("failed"));
+        trouble.where = arm.name() + (trouble.where.empty() ? "" : ", " + trouble.where);
+        trouble.hint += (trouble.hint.empty() ? "" : "; ") +
+                        format("the arms before it are kept; go on without it: espalier compare --resume {} --criteria …, or --sparsities …", s.out);
+        throw trouble;
+      }
+    }();
     if (!trial) {
       console.end_status();
       directory.write("run.json", record.text("interrupted"));
@@ -142,6 +154,7 @@ int compare(const Request& request, const Console& console) {
     console.say(format("{} of {}  {}: {}loss {}, {} % removed, {} s", number, Index(arms.size()), arm.name(),
                        is.lower_is_better ? "" : is.name + " " + fixed(is.value, 4) + ", ", fixed(trial->evaluation.loss, 4),
                        fixed(100 * trial->reached, 2), fixed(trial->seconds, 1)));
+    for (const std::string& warning : trial->warnings) console.warn(arm.name() + ": " + warning);
   }
 
   const Table table = comparison_table(done, s.in_full() ? "(dense, tuned in full)" : "(dense, tuned)");

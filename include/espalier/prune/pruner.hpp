@@ -171,7 +171,8 @@ class Pruner {
 
   bool by_budget() const { return options_.target.left > 0 || options_.of == SparsityOf::all; }
   Goal goal(double share) const {
-    Goal goal{.share = share, .by_budget = by_budget(), .whole = options_.official};
+    // The step is that of the dense model at every event, or how much leaves would hang on how often units leave.
+    Goal goal{.share = share, .by_budget = by_budget(), .whole = options_.official, .step = range_.step};
     if (goal.by_budget && schedule_.sparsity > 0)
       goal.spent = (range_.dense - report_.target) * share / schedule_.sparsity;
     return goal;

@@ -16,6 +16,7 @@ struct Goal {
   double spent = 0;
   bool by_budget = false;
   bool whole = false;
+  double step = -1;  ///< the smallest step that a share is met within, of the model before any pruning; below zero: of what is left
 };
 
 /// Chooses which units stay. Plain host code that knows neither models nor devices.
@@ -122,7 +123,7 @@ class Selection {
     for (const Track& t : tracks_) at.push_back(t.share(goal.share, goal.whole));
     // Floors and multiples can hold units back that others make up for.
     const double spent = goal.share * prunable();
-    const bool off = std::abs(spent_by(tracks_, at) - spent) > step_of_shares(tracks_, options_);
+    const bool off = std::abs(spent_by(tracks_, at) - spent) > (goal.step < 0 ? step_of_shares(tracks_, options_) : goal.step);
     return off && !goal.whole ? spend(tracks_, spent) : at;
   }
 
