@@ -20,7 +20,8 @@ int main(int argc, char** argv) try {
   const std::string to = argc > 4 ? argv[4] : "pruned-vit";
 
   Device device;
-  auto model = esp::load<Model>(device, from, {.rank = 8, .targets = {"query", "value", "dense"}}, /*seed=*/1, {.count = 3});
+  auto model = esp::load<Model>(device, from, {.rank = 8, .targets = {"query", "value", "dense"}}, /*seed=*/1,
+                                {.count = 3, .new_head = true});  // its own has 1000 classes
   const esp::ImageExamples examples(esp::read_images(images, labels, esp::image_options(model)));
 
   esp::AdamW optimizer(model);

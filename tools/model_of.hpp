@@ -23,4 +23,11 @@ auto with_any_family(const std::string& directory, const TaskRequest& task, F&& 
   return is_encoder(directory) ? with_encoder_family(directory, predicts_tokens(directory, task), f) : with_family(directory, f);
 }
 
+/// Refuses a task that the head in the files is not for.
+template <class Files>
+void require_task(const TaskRequest& task, const Files& files) {
+  if constexpr (requires { files.config.labels; })
+    if (files.source.fresh.empty() && task.adapter.empty()) require_task(task, files.config.labels, files.source.directory);
+}
+
 }  // namespace espalier::tool

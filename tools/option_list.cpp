@@ -30,6 +30,8 @@ std::vector<Option> make_options() {
        "held-out data; without it the last 10 % of --data"},
       {"task", &S::task, Verb::train | Verb::prune | Verb::eval | Verb::merge | Verb::export_ | Verb::info | Verb::plan | Verb::compare, files, "NAME",
        "of an encoder, where its config.json leaves it open", {"auto", "classification", "regression", "masked-lm"}},
+      {"new-head", &S::new_head, Verb::train | Verb::prune | Verb::compare, files, "",
+       "draw the classifier of an encoder anew, for the labels in --data, where its files have one for others", {}, {"--new_head"}},
       {"adapter", &S::adapter, Verb::merge | Verb::eval | Verb::train | Verb::prune | Verb::export_ | Verb::plan,
        files, "DIR",
        "a PEFT adapter directory to start from, or to apply", {}, {"-a"}},

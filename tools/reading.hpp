@@ -28,7 +28,9 @@ struct Reading<LanguageModel<Device, Adapter, Family>> {
   static constexpr const char* kClass = "AutoModelForCausalLM";
 
   static Model load(Device& device, const std::string& directory, const typename Model::AdapterOptions& options, std::uint64_t seed, const TaskRequest& task) {
-    if (task.name != "auto") throw Trouble{Errc::usage, "--task says nothing to a model of language", directory, "it is for encoders: leave it away"};
+    if (task.name != "auto" || task.new_head)
+      throw Trouble{Errc::usage, std::string(task.new_head ? "--new-head" : "--task") + " says nothing to a model of language", directory,
+                    "it is for encoders: leave it away"};
     return espalier::load<Model>(device, directory, options, seed);
   }
   static DataSet read(const Model& model, const std::string& path, Index, const DocumentRequest& documents) {
@@ -61,13 +63,17 @@ struct Reading<EncoderModel<Device, Adapter, Family>> {
 
   static Model load(Device& device, const std::string& directory, const typename Model::AdapterOptions& options, std::uint64_t seed, const TaskRequest& task) {
     if constexpr (kLabelled) {
-      const ModelFiles<typename Model::Config> files(directory);
-      const auto labels = files.new_head ? new_labels(directory, task) : std::nullopt;
-      if (labels) {
+      using Config = typename Model::Config;
+      const ModelFiles<Config> files(directory, [&](Config& c) { c.labels.new_head = task.new_head; });
+      const bool there = files.source.fresh.empty();
+      if (const auto labels = new_labels(directory, task, files.config.labels, there)) {
         auto model = espalier::load<Model>(device, directory, options, seed, labels->options);
         if (!labels->names.empty()) name_labels(model.source.config, labels->names);
         return model;
       }
+    } else if (task.new_head) {
+      throw Trouble{Errc::usage, "--new-head draws a classifier, and a model of hidden tokens has none", directory,
+                    "say --task classification or regression with it, or leave it away"};
     }
     return espalier::load<Model>(device, directory, options, seed);
   }
@@ -76,12 +82,19 @@ struct Reading<EncoderModel<Device, Adapter, Family>> {
       throw Trouble{Errc::usage, "documents share sequences in models of language; an example of an encoder has one of its own",
                     documents.packed ? "--packing" : "--document-end", "leave it away"};
     }
-    if constexpr (kImages) {
-      return read_image_data(path, image_options(model));
-    } else {
-      TextOptions o;
-      o.length = length;
-      return read_text_data(path, model.source.directory, text_options(model, o), kLabelled);
+    try {
+      if constexpr (kImages) {
+        return read_image_data(path, image_options(model));
+      } else {
+        TextOptions o;
+        o.length = length;
+        return read_text_data(path, model.source.directory, text_options(model, o), kLabelled);
+      }
+    } catch (const Error& error) {
+      if constexpr (kLabelled)
+        if (has_other_labels(path, label_rules(model)))
+          throw Trouble{error.code(), error.what(), "", "a head for other labels is a new one: train, prune and compare draw it with --new-head"};
+      throw;
     }
   }
   static void check(const Model& model, const DataSet& data) { data.as<Examples<Set>>().check(model.config); }

@@ -87,7 +87,7 @@ std::optional<WeightPattern> weight_pattern(const Settings& s) {
   }
 }
 
-TaskRequest task_request(const Settings& s) { return {s.task, s.data, s.adapter}; }
+TaskRequest task_request(const Settings& s) { return {s.task, s.data, s.adapter, s.new_head}; }
 DocumentRequest document_request(const Settings& s) { return {s.packing == "documents", s.document_end}; }
 
 TargetRequest target_request(const Settings& s) {
@@ -160,6 +160,7 @@ json::Value identity_of(const Request& request) {
     identity.erase(key);
   if (request.verb != Verb::compare) identity.erase("val-tokens");  // which a comparison has one answer to
   if (s.packing == "none") identity.erase("packing");  // as runs that knew of no other
+  if (!s.new_head) identity.erase("new-head");
   const bool sized = target_request(s).given();  // what is stored is then part of what is asked for
   if (!sized && !pruner_options(s).uniform) identity.erase("layout");
   if (!sized) identity.erase("dtype");

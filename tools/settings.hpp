@@ -27,6 +27,7 @@ enum class Origin { fallback, run, file, environment, command_line };
 struct Settings {
   // files
   std::string model, out, data, val, adapter, resume, config, task = "auto";
+  bool new_head = false;
   // what learns
   std::string tuning = "adapters";
   Index rank = 8;

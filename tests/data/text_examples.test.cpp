@@ -223,6 +223,8 @@ TEST_CASE("Every malformed line is refused by what is wrong with it, and where")
   expect(refused_lines("", three), "there is no example in it");
   expect(refused_lines("{\"text\": \"a\", \"label\": 0}\n{\"text\": \"a\"}\n", three), "data.jsonl:2: 'label' is missing");
   expect(refused_lines("{\"text\": \"a\"}\n", three), "data.jsonl:1: there is no \"label\"");
+  expect(refused_lines("{\"text\": \"a\", \"premise\": \"b\", \"hypothesis\": \"c\", \"label\": 0}\n", three),
+         "there are texts under premise and under text\n  hint: rename those that are meant to text, or text and text_pair");
   expect(refused_lines("{\"body\": \"a\", \"label\": 0}\n", three), "there is no text in it; these fields are known: sentence1, sentence2;");
   expect(refused_lines("{\"text\": \"a\", \"sentence\": \"b\", \"label\": 0}\n", three), "texts under text and under sentence");
   expect(refused_lines("{\"text\": 7, \"label\": 0}\n", three), "'text' is an integer, expected a string");

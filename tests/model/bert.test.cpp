@@ -133,9 +133,6 @@ TEST_CASE("masked == merged == compacted == what a padded file says") {
 }
 
 TEST_CASE("a new head starts at random for as many labels as asked, and goes out under stock names") {
-  const TextGolden golden("bert-masked");  // a checkpoint of another task, without a pooler
-  refuse<BertClasses<double>>(golden.directory, esp::Errc::bad_input, "bert.pooler.dense.weight is missing");
-
   const TemporaryDirectory folder;
   esp::Cpu<double> device;
   auto roberta = esp::load<RobertaClasses<double>>(device, golden_directory("roberta-masked"), {.rank = 2}, 5, {.count = 4});
@@ -157,6 +154,95 @@ TEST_CASE("a new head starts at random for as many labels as asked, and goes out
   CHECK(relative_gap(again.logits(batch), roberta.logits(batch)) < 1e-14);
   CHECK_THROWS_WITH_AS((esp::load<RobertaClasses<double>>(device, folder / "out", {}, 0, {.count = 3})),
                        doctest::Contains("classifier.out_proj.weight has shape [4, 12]"), esp::Error);
+}
+
+TEST_CASE("a pooler that the files lack starts at random with a new classifier, learns as that does, and is saved beside the adapters") {
+  const TextGolden text("bert-classes");
+  const TemporaryDirectory folder;
+  esp::Cpu<double> device;
+  const std::string base = golden_directory("bert-masked"), adapter = folder / "adapter";  // a checkpoint of another task
+  auto model = esp::load<BertClasses<double>>(device, base, {.rank = 2, .targets = {"query", "dense"}}, 5, {.count = 3});
+  REQUIRE(model.head.classifier.first.learns());
+  const auto& pooler = model.head.classifier.first.trained.weight;
+  double squares = 0;
+  for (esp::Index i = 0; i < 144; ++i) squares += pooler.value.data[i] * pooler.value.data[i];
+  CHECK(std::sqrt(squares / 144) == doctest::Approx(0.05).epsilon(0.3));  // initializer_range
+  CHECK(double(model.loss(text.batch())) == doctest::Approx(std::log(3.0)).epsilon(0.2));
+  CHECK(std::any_of(pooler.grad.data, pooler.grad.data + 144, [](double g) { return std::abs(g) > 1e-6; }));
+
+  esp::save_adapter(model, adapter, {.base = "base"});
+  CHECK(json::read_file(adapter + "/adapter_config.json").at("modules_to_save") ==
+        json::Value(json::Value::Array{json::Value("pooler"), json::Value("classifier")}));
+  CHECK(esp::SafetensorsFile(adapter + "/adapter_model.safetensors").contains("base_model.model.bert.pooler.dense.weight"));
+  const auto logits = model.logits(text.batch());
+  auto again = esp::load<BertClasses<double>>(device, base, {}, 9, {.count = 3});
+  CHECK(relative_gap(again.logits(text.batch()), logits) > 1e-2);
+  esp::load_adapter(again, adapter);
+  CHECK(relative_gap(again.logits(text.batch()), logits) < 1e-14);
+  esp::save(again, folder / "out", {.dtype = esp::Dtype::f64});
+  auto whole = esp::load<BertClasses<double>>(device, folder / "out");
+  CHECK_FALSE(whole.head.classifier.first.learns());
+  CHECK(relative_gap(whole.logits(text.batch()), logits) < 1e-12);
+
+  // As PEFT writes it by default: nobody knows the pooler that the classifier was trained with.
+  const std::string without = copy_without("base_model.model.bert.pooler.", adapter, folder / "without", "adapter_model.safetensors");
+  auto config = json::read_file(without + "/adapter_config.json");
+  config.set("modules_to_save", json::Value::Array{json::Value("classifier"), json::Value("score")});
+  json::write_file(without + "/adapter_config.json", config);
+  CHECK_THROWS_WITH_AS(esp::load_adapter(again, without), doctest::Contains("a head without bert.pooler.dense"), esp::Error);
+}
+
+TEST_CASE("a trained pooler is the function of a frozen one; a classifier without its pooler is refused") {
+  const TextGolden golden("bert-classes");
+  const TemporaryDirectory folder;
+  esp::Cpu<double> device;
+  const std::string bare = copy_without("bert.pooler.", golden.directory, folder / "bare");
+  refuse<BertClasses<double>>(bare, esp::Errc::bad_input, "bert.pooler.dense.weight is missing");
+  auto model = esp::load<BertClasses<double>>(device, bare, {}, 0, {.count = 3, .new_head = true});
+  const esp::TensorFiles files(golden.directory);
+  esp::Index maps = 0;
+  esp::for_each_trained(model, [&](const std::string& path, auto& map) {
+    esp::detail::read_parameter(device, files, path + ".weight", map.weight);
+    esp::detail::read_parameter(device, files, path + ".bias", map.bias);
+    ++maps;
+  });
+  CHECK(maps == 2);
+  CHECK(relative_gap(model.logits(golden.batch()), golden.numbers("logits64")) < 1e-12);
+}
+
+TEST_CASE("a new head takes the place of one for other labels and forgets their names; what leads to it stays") {
+  const TextGolden text("roberta-classes");
+  const TemporaryDirectory folder;
+  const std::string base = folder / "base";
+  std::filesystem::copy(text.directory, base, std::filesystem::copy_options::recursive);
+  auto config = json::read_file(base + "/config.json");
+  esp::name_labels(config, {{"no", 0}, {"perhaps", 1}, {"yes", 2}});
+  config.set("problem_type", "multi_label_classification");
+  json::write_file(base + "/config.json", config);
+  esp::Cpu<double> device;
+  const auto numbers = [](const auto& p) { return std::vector<double>(p.value.data, p.value.data + p.size()); };
+  auto old = esp::load<RobertaClasses<double>>(device, base);
+  auto same = esp::load<RobertaClasses<double>>(device, base, {}, 5, {.count = 3, .new_head = true});
+  CHECK(numbers(same.head.classifier.first.weight) == numbers(old.head.classifier.first.weight));
+  CHECK(relative_gap(numbers(same.head.classifier.out.weight), numbers(old.head.classifier.out.weight)) > 0.5);
+  CHECK(same.head.options.kind() == esp::Problem::one_label);
+  CHECK_FALSE(same.head.options.new_head);
+  CHECK((esp::label_names(same.source.config, 3)[1] == std::pair<std::string, int>{"LABEL_1", 1}));
+
+  auto five = esp::load<RobertaClasses<double>>(device, base, {.rank = 2}, 5, {.count = 5, .new_head = true});
+  CHECK(five.logits(text.batch()).size() == 15);
+  esp::save(five, folder / "out", {.dtype = esp::Dtype::f64});
+  const auto written = json::read_file(folder / "out/config.json");
+  CHECK(written.at("id2label").size() == 5);
+  CHECK_FALSE(written.contains("problem_type"));
+  auto again = esp::load<RobertaClasses<double>>(device, folder / "out");
+  CHECK(relative_gap(again.logits(text.batch()), five.logits(text.batch())) < 1e-14);
+  CHECK_THROWS_WITH_AS((esp::load<RobertaClasses<double>>(device, base, {}, 0, {.count = 5})), doctest::Contains(".new_head = true"), esp::Error);
+
+  // A pooler that is there stays what it is, frozen.
+  auto bert = esp::load<BertClasses<double>>(device, golden_directory("bert-classes"), {}, 5, {.count = 5, .new_head = true});
+  CHECK_FALSE(bert.head.classifier.first.learns());
+  CHECK(bert.head.classifier.out.out() == 5);
 }
 
 TEST_CASE("an adapter with a head keeps what its labels are called, for a model that is loaded with it and for what that is saved as") {

@@ -77,13 +77,15 @@ TEST_CASE("logits and loss are transformers'; with adapter and head, logits, los
     expect_golden<DebertaClasses, double>(name, 1e-12, 1e-10);
     expect_golden<DebertaClasses, float>(name, 1e-5, 1e-4);
   }
-  expect_golden<DebertaMasked, double>("deberta-masked", 1e-12, 1e-10);
-  expect_golden<DebertaMasked, float>("deberta-masked", 1e-5, 1e-4);
+  for (const char* name : {"deberta-masked", "deberta-published"}) {
+    expect_golden<DebertaMasked, double>(name, 1e-12, 1e-10);
+    expect_golden<DebertaMasked, float>(name, 1e-5, 1e-4);
+  }
 }
 
 TEST_CASE("load and save leave every byte of the tensors as it was, and an adapter goes out as peft wrote it, head and all") {
   for (const char* name : {"deberta-classes", "deberta-apart", "deberta-plain", "deberta-convolution"}) round_trip<DebertaClasses>(name);
-  round_trip<DebertaMasked>("deberta-masked");
+  for (const char* name : {"deberta-masked", "deberta-published"}) round_trip<DebertaMasked>(name);
 }
 
 TEST_CASE("masked == merged == compacted == what a padded file says, with shared maps and with maps of positions' own") {
@@ -216,14 +218,18 @@ TEST_CASE("what is not supported, or does not fit, is refused by name") {
   deberta("position_biased_input", true, esp::Errc::bad_input, "position_embeddings.weight is missing");
   deberta("num_attention_heads", 5, esp::Errc::bad_input, "no multiple of num_attention_heads");
   deberta("cls_dropout", 1.0, esp::Errc::bad_input, "cls_dropout is 1");
-  refuse<DebertaMasked<double>>(with("deberta-masked", "legacy", false), esp::Errc::unsupported, "legacy is false");
+  refuse<DebertaMasked<double>>(with("deberta-published", "legacy", json::Value()), esp::Errc::bad_input,
+                                "the files have this head as lm_predictions.*: set \"legacy\": false in config.json");
+  refuse<DebertaMasked<double>>(with("deberta-masked", "legacy", false), esp::Errc::bad_input, "set \"legacy\": true in config.json");
 
   esp::Cpu<double> device;
   auto model = esp::load<DebertaClasses<double>>(device, golden_directory("deberta-apart"));
   const std::vector<int> tokens(13, 5), wrong{40};
   CHECK_THROWS_WITH_AS(model.logits({.tokens = tokens, .shape = {1, 13}}), doctest::Contains("this model has 12 positions"), esp::Error);
   CHECK_THROWS_WITH_AS(model.logits({.tokens = wrong, .shape = {1, 1}}), doctest::Contains("there is 40 among tokens"), esp::Error);
+  CHECK(model.stem.longest(model.config) == 12);
   // Without absolute positions any length will do.
   auto relative = esp::load<DebertaClasses<double>>(device, golden_directory("deberta-classes"));
   CHECK_NOTHROW(relative.logits({.tokens = tokens, .shape = {1, 13}}));
+  CHECK(relative.stem.longest(relative.config) > esp::Index{1} << 40);
 }

@@ -59,6 +59,9 @@ TEST_CASE("gradients of every task are the derivative of its loss, with and with
       CHECK(gradient_error<LowRankAdapter, RobertaClasses>(c, batch, mask) <= 1e-12);
       CHECK(gradient_error<SequentialAdapter, Classes>(c, batch, mask) <= 1e-12);
       CHECK(gradient_error<Frozen, Classes>(c, batch, mask) <= 1e-12);
+      c.trained_pooler = true;
+      CHECK(gradient_error<LowRankAdapter, Classes>(c, batch, mask) <= 1e-12);
+      c.trained_pooler = false;
       c.labels.count = 1, batch.labels = {.values = one};
       CHECK(gradient_error<LowRankAdapter, Classes>(c, batch, mask) <= 1e-12);
       c.labels = {2, Problem::several_labels}, batch.labels = {.values = several};

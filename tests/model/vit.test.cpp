@@ -203,6 +203,17 @@ TEST_CASE("two epochs over images of bytes are the course that transformers, pef
   measured("after");
 }
 
+TEST_CASE("a published head makes room for one's own classes where that is asked") {
+  const Golden golden("vit");
+  esp::Cpu<double> device;
+  CHECK_THROWS_WITH_AS((esp::load<Vit<double>>(device, golden.directory, {}, 0, {.count = 5})),
+                       doctest::Contains("classifier.weight has shape [3, 12], config.json says [5, 12]\n  hint: a head for other labels is a new one"), esp::Error);
+  auto model = esp::load<Vit<double>>(device, golden.directory, {.rank = 1}, 1, {.count = 5, .new_head = true});
+  CHECK(model.logits(golden.batch()).size() == 15);
+  CHECK(double(model.evaluate(golden.batch())) == doctest::Approx(std::log(5.0)).epsilon(0.3));
+  CHECK(model.source.config.at("id2label").size() == 5);
+}
+
 TEST_CASE("what is not supported, or does not fit, is refused by name") {
   const TemporaryDirectory folder;
   esp::Cpu<double> device;

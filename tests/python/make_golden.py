@@ -141,6 +141,9 @@ CASES = {
                        dict(targets=["q_proj", "v_proj", "down_proj"],
                             ranks={"model.layers.0.mlp.down_proj": 3, "model.layers.1.self_attn.q_proj": 2},
                             alphas={"model.layers.0.mlp.down_proj": 5, "model.layers.1.self_attn.v_proj": 3})),
+    # As published checkpoints call the head for hidden tokens: lm_predictions.lm_head.
+    "deberta-published": ("deberta-v2", dict(legacy=False, num_hidden_layers=1, vocab_size=24),
+                          dict(task="masked", targets=["query_proj", "value_proj", "dense"])),
 }
 
 

@@ -6,7 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <espalier/io/safetensors.hpp>
+#include <espalier/io/safetensors_write.hpp>
 #include <espalier/model/load.hpp>
+#include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,6 +36,23 @@ inline void same_bytes(const SafetensorsFile& before, const std::string& old, co
   std::vector<std::byte> x(a.bytes), y(b.bytes);
   before.read(a, x), after.read(b, y);
   CHECK(x == y);
+}
+
+/// A copy of a directory, but for the tensors of one of its files whose names begin so.
+inline std::string copy_without(const std::string& prefix, const std::string& from, const std::string& to, const std::string& name = "model.safetensors") {
+  std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+  const SafetensorsFile file(from + "/" + name);
+  std::vector<TensorSpec> specs;
+  for (const auto& t : file.tensors())
+    if (!t.name.starts_with(prefix)) specs.push_back({t.name, t.dtype, t.shape});
+  REQUIRE(specs.size() < file.tensors().size());
+  std::filesystem::remove(to + "/" + name);
+  write_safetensors(to + "/" + name, specs, {{"format", "pt"}}, [&](const TensorInfo& info, auto& sink) {
+    std::vector<std::byte> bytes(info.bytes);
+    file.read(file.info(info.name), bytes);
+    sink.write(std::span<const std::byte>(bytes));
+  });
+  return to;
 }
 
 /// A directory is refused for this reason, in these words.

@@ -289,5 +289,86 @@ TEST_CASE("what does not fit an encoder is refused with what to do") {
   refused({"eval", model, "-d", examples + "/pairs.jsonl", "--weights", "bf16"}, 3, "encoders are held in fp32");
   refused({"eval", checkpoint(), "-d", token_file(scratch, "x.bin", 100), "--task", "regression"}, 2, "it is for encoders");
   fs::remove(model + "/tokenizer.json");
-  refused({"eval", model, "-d", examples + "/pairs.jsonl"}, 3, "no tokenizer.json and no vocab.txt");
+  refused({"eval", model, "-d", examples + "/pairs.jsonl"}, 3, "no tokenizer.json and no vocab.txt in this directory\n  hint: transformers makes");
+  write(model + "/spm.model", "");
+  refused({"eval", model, "-d", examples + "/pairs.jsonl"}, 3, "in this directory, but spm.model");
+
+  // Texts are cut to the positions that a model has.
+  const Result cut = run(std::vector<std::string>{"eval", encoder(scratch, "deberta-apart"), "-d", examples + "/scores.jsonl"} + quick);
+  CAPTURE(cut.err);
+  CHECK(cut.code == 0);
+  CHECK(cut.says("of 24 examples in"));
+}
+
+TEST_CASE("a task that the head in the files is not for is refused, and --new-head draws one for the labels of the data") {
+  const Scratch scratch;
+  const std::string model = encoder(scratch, "bert-classes");
+  const auto refused = [&](std::vector<std::string> arguments, int code, const std::vector<const char*>& words) {
+    const Result r = run(arguments);
+    CAPTURE(r.err);
+    CHECK(r.code == code);
+    for (const char* w : words) {
+      CAPTURE(w);
+      CHECK(r.says(w));
+    }
+  };
+  const std::vector<const char*> not_for{"--task regression: the head in these files is for classification with 3 labels", "--new-head"};
+  refused({"train", model, "-d", examples + "/scores.jsonl", "--task", "regression", "-o", scratch / "no"}, 2, not_for);
+  refused({"info", model, "--task", "regression"}, 2, not_for);
+  refused({"plan", model, "--task", "regression"}, 2, not_for);
+  refused({"train", encoder(scratch, "bert-regression"), "-d", examples + "/pairs.jsonl", "--task", "classification", "-o", scratch / "no"}, 2,
+          {"--task classification: the head in these files is for regression with 1 label"});
+
+  std::string named;
+  for (int i = 0; i < 20; ++i) named += i % 2 == 0 ? "{\"text\": \"tree falls\", \"label\": \"wood\"}\n" : "{\"text\": \"rain\", \"label\": \"sky\"}\n";
+  write(scratch / "named.jsonl", named);
+  const std::vector<std::string> on_names{"-d", scratch / "named.jsonl"};
+  refused(std::vector<std::string>{"train", model, "-o", scratch / "no"} + on_names, 3, {"label 'wood' is none of label2id", "--new-head"});
+  refused({"train", checkpoint(), "-d", token_file(scratch, "x.bin", 100), "--new-head", "-o", scratch / "no"}, 2, {"--new-head says nothing to a model of language"});
+
+  const Result r = run(std::vector<std::string>{"train", model, "--new-head", "-o", scratch / "words", "--steps", "30", "--batch", "4", "--lr", "1e-2", "--quiet"} + on_names);
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  // The adapter says what it is for: the head of the files makes room for its own.
+  const Result with = run(std::vector<std::string>{"eval", model, "-a", scratch / "words"} + on_names + quick);
+  CAPTURE(with.err);
+  REQUIRE(with.code == 0);
+  CHECK(with.json().at("accuracy") == 1.0);
+  REQUIRE(run({"merge", model, "-a", scratch / "words", "-o", scratch / "merged", "--quiet"}).code == 0);
+  CHECK(nlohmann::json::parse(read(scratch / "merged/config.json")).at("label2id") == nlohmann::json{{"sky", 0}, {"wood", 1}});
+  refused(std::vector<std::string>{"train", model, "--new-head", "-a", scratch / "words", "-o", scratch / "no"} + on_names, 2, {"the adapter brings one"});
+
+  const Result scores = run(std::vector<std::string>{"prune", model, "--new-head", "--task", "regression", "-d", examples + "/scores.jsonl", "-o", scratch / "scores",
+                                                     "--steps", "4", "--sparsity", "0.2"} + quick);
+  CAPTURE(scores.err);
+  REQUIRE(scores.code == 0);
+  CHECK(run({"info", scratch / "scores", "--json"}).json().at("task") == "regression with 1 label");
+
+  const std::string images = scratch / "x.npy";  // one image of another class
+  fs::copy(examples + "/images.npy", images);
+  std::string labels = read(examples + "/images.labels.npy");
+  const std::size_t width = (labels.size() - 128) / 12;
+  labels[labels.size() - width] = 4;
+  write(scratch / "x.labels.npy", labels);
+  refused({"train", checkpoint("vit"), "-d", images, "-o", scratch / "no"}, 3, {"label 4 is none of the 3 classes", "--new-head"});
+  const Result vit = run(std::vector<std::string>{"prune", checkpoint("vit"), "--new-head", "-d", images, "--val", images, "-o", scratch / "vit", "--steps", "4"} + quick);
+  CAPTURE(vit.err);
+  REQUIRE(vit.code == 0);
+  CHECK(nlohmann::json::parse(read(scratch / "vit/config.json")).at("id2label").size() == 5);
+}
+
+TEST_CASE("labels are not passed over unnoticed, and a BERT of hidden tokens, without a pooler, learns a task") {
+  const Scratch scratch;
+  const std::string model = encoder(scratch, "bert-masked");
+  const Result unnoticed = run({"train", model, "-d", examples + "/pairs.jsonl", "-o", scratch / "no"});
+  CHECK(unnoticed.code == 2);
+  CHECK(unnoticed.says("the data have labels, and config.json says BertForMaskedLM, which would pass over them"));
+  CHECK(unnoticed.says("--task classification or regression learns them, --task masked-lm the texts alone"));
+  const std::vector<std::string> few{"-d", examples + "/pairs.jsonl", "--steps", "2", "--seq-len", "16", "--batch", "4", "--quiet"};
+  CHECK(run(std::vector<std::string>{"train", model, "--task", "masked-lm", "-o", scratch / "texts"} + few).code == 0);
+  const Result r = run(std::vector<std::string>{"train", model, "--task", "classification", "-o", scratch / "classes"} + few);
+  CAPTURE(r.err);
+  REQUIRE(r.code == 0);
+  CHECK(nlohmann::json::parse(read(scratch / "classes/adapter_config.json")).at("modules_to_save") == nlohmann::json::array({"pooler", "classifier"}));
+  CHECK(run(std::vector<std::string>{"eval", model, "-a", scratch / "classes", "-d", examples + "/pairs.jsonl"} + quick).code == 0);
 }

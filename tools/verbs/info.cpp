@@ -118,8 +118,9 @@ void describe_model(Sheet& sheet, const std::string& directory, std::vector<Tens
 }
 
 template <class Family>
-void describe_encoder(Sheet& sheet, const std::string& directory, std::vector<TensorInfo>& tensors) {
+void describe_encoder(Sheet& sheet, const std::string& directory, const TaskRequest& task, std::vector<TensorInfo>& tensors) {
   const ModelFiles<typename Family::Config> files(directory);
+  require_task(task, files);
   const auto& c = files.config;
   Meta<float> device;
   ModelOf<Meta<float>, Frozen, Family> model(device, c);
@@ -127,7 +128,7 @@ void describe_encoder(Sheet& sheet, const std::string& directory, std::vector<Te
   for (const std::string& name : files.tensors.names()) tensors.push_back(files.tensors.info(name));
   sheet.add("kind", "model", "model, " + files.source.config.text("model_type", "?"));
   sheet.add("task", espalier::detail::predicts_tokens<Family>() ? "masked language" : shown(c.labels));
-  if (files.new_head) sheet.add("head", "new", "new: the files have none");
+  if (!files.source.fresh.empty()) sheet.add("head", "new", "new: the files have none");
   sheet.add("layers", c.layers);
   sheet.add("hidden", c.hidden);
   sheet.add("heads", c.heads);
@@ -205,7 +206,7 @@ int info(const Request& request, const Console& console) {
     } else {
       with_any_family(path, task_request(request.settings), [&](auto family) {
         using Family = decltype(family);
-        if constexpr (EncoderFamily<Family>) describe_encoder<Family>(sheet, path, tensors);
+        if constexpr (EncoderFamily<Family>) describe_encoder<Family>(sheet, path, task_request(request.settings), tensors);
         else describe_model<Family>(sheet, path, tensors);
       });
     }

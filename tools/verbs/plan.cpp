@@ -68,6 +68,7 @@ int plan_for(const Request& request, const Console& console) {
   const Settings& s = request.settings;
   if (!find_unit_word(s.granularity)) return plan_weights(request, console);
   const ModelFiles<typename Family::Config> files(s.model);
+  require_task(task_request(s), files);
   PrunerOptions options = pruner_options(s);
   const TargetRequest target = target_request(s);
   options.target = target_of<Family>(target, files.config, files.source, options);

@@ -27,8 +27,9 @@ struct Kind {
 
 /// Those of the blocks that are not excluded, in the order of the model.
 template <class Family>
-std::vector<Kind> kinds_of(const std::string& directory, const PrunerOptions& options) {
+std::vector<Kind> kinds_of(const std::string& directory, const TaskRequest& task, const PrunerOptions& options) {
   const ModelFiles<typename Family::Config> files(directory);
+  require_task(task, files);
   Meta<float> device;
   ModelOf<Meta<float>, Frozen, Family> model(device, files.config);
   std::map<const void*, Index> layers;
@@ -62,7 +63,7 @@ int plan_weights(const Request& request, const Console& console) {
   const Settings& s = request.settings;
   const WeightPattern pattern = *weight_pattern(s);
   const std::vector<Kind> kinds = with_any_family(
-      s.model, task_request(s), [&](auto family) { return kinds_of<decltype(family)>(s.model, pruner_options(s)); });
+      s.model, task_request(s), [&](auto family) { return kinds_of<decltype(family)>(s.model, task_request(s), pruner_options(s)); });
   Index all = 0;
   for (const Kind& k : kinds) all += k.weights();
 

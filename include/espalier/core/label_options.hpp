@@ -17,6 +17,7 @@ enum class Problem {
 struct LabelOptions {
   Index count = 2;
   Problem problem = Problem::automatic;
+  bool new_head = false;  ///< asked of load(): the map onto labels starts at random even where the files have one
 
   Problem kind() const { return problem != Problem::automatic ? problem : count == 1 ? Problem::regression : Problem::one_label; }
 };

@@ -34,7 +34,8 @@ inline TextFields fields_of(const json::Value& line, TextFields fields, bool lab
       if (fields.first.empty()) {
         fields.first = first, fields.second = second;
       } else if (!within) {
-        fail(Errc::bad_input, "there are texts under {} and under {}: say which fields are meant", fields.first, first);
+        fail(Errc::bad_input, "there are texts under {} and under {}\n  hint: rename those that are meant to text, or text and text_pair, "
+             "and the others to anything else", fields.first, first);
       }
     }
     if (fields.first.empty()) fail(Errc::bad_input, "there is no text in it; these fields are known: {}", others);

@@ -55,9 +55,8 @@ class AdapterConfig {
   }
   /// Whether a linear map is stored whole: it, or what it is part of, is named.
   bool saves(std::string_view path) const {
-    return std::any_of(saved.begin(), saved.end(), [&](const std::string& n) {
-      return path == n || (path.starts_with(n) && path[n.size()] == '.') || ends_at_dot(path, n);
-    });
+    const std::string parts = format(".{}.", path);
+    return std::any_of(saved.begin(), saved.end(), [&](const std::string& n) { return parts.find(format(".{}.", n)) != std::string::npos; });
   }
   /// target_modules is a regular expression. None is ever evaluated: the tensors of the adapter say what it matched.
   bool targets_by_file() const { return by_file_; }

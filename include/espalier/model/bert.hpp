@@ -6,6 +6,7 @@
 #include <espalier/model/text_input.hpp>
 #include <espalier/nn/block_stack.hpp>
 #include <espalier/nn/dropout.hpp>
+#include <espalier/nn/either_linear.hpp>
 #include <espalier/nn/post_norm_block.hpp>
 #include <espalier/nn/self_attention.hpp>
 #include <espalier/nn/text_embedding.hpp>
@@ -25,23 +26,24 @@ struct BertConfig {
   double eps = 1e-12, deviation = 0.02;  ///< deviation: of the weights of a new head
   double dropout = 0.1, attention_dropout = 0.1, classifier_dropout = 0.1;  ///< while the model is trained
   LabelOptions labels = {};
+  bool trained_pooler = false;  ///< no file has it: it starts with a new head, and learns as that does
   bool tied = false;
 };
 
 /// What the two kinds call their parts, and how they count positions.
 struct Bert {
-  static constexpr const char *kName = "bert", *kClass = "Bert", *transform = "cls.predictions.transform.dense",
-                              *norm = "cls.predictions.transform.LayerNorm", *bias = "cls.predictions.bias",
-                              *decoder = "cls.predictions.decoder", *first = "bert.pooler.dense", *out = "classifier";
+  static constexpr const char *kName = "bert", *kClass = "Bert", *decoder = "cls.predictions.decoder",
+                              *first = "bert.pooler.dense", *out = "classifier";
+  static constexpr MaskedNames masked{"cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias"};
   using Pooled = kernel::Tanh;
-  static constexpr bool pooler = true;  ///< the stem's, so that it is frozen; adapters find it as any linear map
+  static constexpr bool pooler = true;  ///< the stem's, so that it is frozen where files have it; adapters find it as any linear map
   static Index position(Index t, Index, Index) { return t; }
   static Index longest(Index positions, Index) { return positions; }  ///< tokens of a sequence
 };
 struct Roberta {
-  static constexpr const char *kName = "roberta", *kClass = "Roberta", *transform = "lm_head.dense",
-                              *norm = "lm_head.layer_norm", *bias = "lm_head.bias", *decoder = "lm_head.decoder",
+  static constexpr const char *kName = "roberta", *kClass = "Roberta", *decoder = "lm_head.decoder",
                               *first = "classifier.dense", *out = "classifier.out_proj";
+  static constexpr MaskedNames masked{"lm_head.dense", "lm_head.layer_norm", "lm_head.bias"};
   using Pooled = kernel::Tanh;
   static constexpr bool pooler = false;
   /// count: of the tokens up to this one that are no padding; 0: it is padding itself.
@@ -150,21 +152,19 @@ struct BertFamily {
   using Stem = BertStem<Device, Adapter, Kind>;
   template <class Device, template <class> class Adapter>
   using Classifier =
-      PooledClassifier<Device, std::conditional_t<Kind::pooler, Linear<Device, Adapter>, TrainedLinear<Device>>, Kind>;
+      PooledClassifier<Device, std::conditional_t<Kind::pooler, EitherLinear<Device, Adapter>, TrainedLinear<Device>>, Kind>;
   template <class Device, template <class> class Adapter>
-  using Head = std::conditional_t<masked, MaskedHead<Device, Adapter, Kind>, LabelHead<Device, Classifier<Device, Adapter>>>;
+  using Head = std::conditional_t<masked, MaskedHead<Device, Adapter>, LabelHead<Device, Classifier<Device, Adapter>>>;
 
   template <class Device, template <class> class Adapter>
   static Head<Device, Adapter> head(Device& device, const Config& c, const typename Linear<Device, Adapter>::Options& options) {
     if constexpr (masked) {
-      return {device, c.hidden, c.vocab, Kind::pooler ? c.function : ActivationFunction::gelu, c.eps, options};
+      return {device, Kind::masked, c.hidden, c.vocab, Kind::pooler ? c.function : ActivationFunction::gelu, c.eps, options};
     } else {
       Classifier<Device, Adapter> classifier;
-      if constexpr (Kind::pooler) {
-        classifier.first = Linear<Device, Adapter>(device, c.hidden, c.hidden, true, Kind::first, options);
-      } else {
-        classifier.first = TrainedLinear<Device>(c.hidden, c.hidden);
-      }
+      if (!Kind::pooler || c.trained_pooler) classifier.first = TrainedLinear<Device>(c.hidden, c.hidden);
+      if constexpr (Kind::pooler)
+        if (!c.trained_pooler) classifier.first = Linear<Device, Adapter>(device, c.hidden, c.hidden, true, Kind::first, options);
       classifier.out = TrainedLinear<Device>(c.hidden, c.labels.count);
       const std::uint32_t stream = Dropout<Device>::kFirst + 1;
       classifier.between = {c.classifier_dropout, stream};

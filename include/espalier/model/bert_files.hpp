@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
 #include <espalier/io/dtype_names.hpp>
 #include <espalier/model/activation_names.hpp>
 #include <espalier/model/bert.hpp>
@@ -117,16 +118,22 @@ struct StoredModel<BertTaskConfig<Kind, Task>> : FixedHeads<BertTaskConfig<Kind,
       norm(at + "output.LayerNorm");
     }
     if (masked) {
-      map(Kind::transform, d, d);
-      norm(Kind::norm);
-      f(std::string(Kind::bias), Extents{c.vocab});
+      map(Kind::masked.transform, d, d);
+      norm(Kind::masked.norm);
+      f(std::string(Kind::masked.bias), Extents{c.vocab});
     } else {
       map(Kind::first, d, d);
       map(Kind::out, c.labels.count, d);
     }
   }
-  /// A classifier may be new: it starts at random.
-  static bool fresh(std::string_view name) { return !masked && name.starts_with("classifier."); }
+  /// A classifier may be new; then what leads there is new as well, if no file has it.
+  static std::vector<std::string> head() {
+    if (masked) return {};
+    return {Kind::out, Kind::first};
+  }
+  static void lacking(Config& c, const std::vector<std::string>& maps) {
+    c.trained_pooler = Kind::pooler && std::find(maps.begin(), maps.end(), Kind::first) != maps.end();
+  }
   /// As the first published checkpoints spell it.
   static std::string older(const std::string& name) {
     if (name.ends_with("LayerNorm.weight")) return name.substr(0, name.size() - 6) + "gamma";

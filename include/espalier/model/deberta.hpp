@@ -5,6 +5,7 @@
 #include <espalier/nn/convolution_branch.hpp>
 #include <espalier/nn/disentangled_attention.hpp>
 #include <espalier/nn/relative_buckets.hpp>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -26,14 +27,15 @@ struct DebertaConfig {
   double eps = 1e-7, deviation = 0.02;  ///< deviation: of the weights of a new head
   double dropout = 0.1, attention_dropout = 0.1, pooler_dropout = 0, classifier_dropout = 0.1;  ///< while the model is trained
   LabelOptions labels = {};
+  bool legacy = true;  ///< how the head for hidden tokens is called: as BERT's
   bool tied = false;
 };
 
 /// What its parts are called.
 struct Deberta {
-  static constexpr const char *kName = "deberta", *transform = "cls.predictions.transform.dense",
-                              *norm = "cls.predictions.transform.LayerNorm", *bias = "cls.predictions.bias",
-                              *decoder = "cls.predictions.decoder", *first = "pooler.dense", *out = "classifier";
+  static constexpr const char *kName = "deberta", *first = "pooler.dense", *out = "classifier";
+  static constexpr const MaskedNames& masked(bool legacy) { return legacy ? Bert::masked : published; }
+  static constexpr MaskedNames published{"lm_predictions.lm_head.dense", "lm_predictions.lm_head.LayerNorm", "lm_predictions.lm_head.bias"};
   using Pooled = kernel::Gelu;
 };
 struct DebertaAttentionNames {
@@ -80,6 +82,8 @@ class DebertaStem {
 
   View<const W, 2> table() const { return embeddings.word.view(); }
   static Shape shape(const TextBatch& batch) { return batch.shape; }
+  /// The most tokens that a sequence may have: any number where nothing is absolute.
+  static Index longest(const DebertaConfig& c) { return c.positions > 0 ? c.positions : std::numeric_limits<Index>::max(); }
 
   Input upload(Pass<Device>& pass, const TextBatch& batch) {
     Input input{upload_text(pass, batch, embeddings.word.shape(0), embeddings.segment.shape(0)), nullptr, 0, 0};
@@ -153,12 +157,12 @@ struct DebertaFamily {
   template <class Device>
   using Classifier = PooledClassifier<Device, TrainedLinear<Device>, Deberta>;  ///< published checkpoints have no pooler: it is learnt
   template <class Device, template <class> class Adapter>
-  using Head = std::conditional_t<masked, MaskedHead<Device, Adapter, Deberta>, LabelHead<Device, Classifier<Device>>>;
+  using Head = std::conditional_t<masked, MaskedHead<Device, Adapter>, LabelHead<Device, Classifier<Device>>>;
 
   template <class Device, template <class> class Adapter>
   static Head<Device, Adapter> head(Device& device, const Config& c, const typename Linear<Device, Adapter>::Options& options) {
     if constexpr (masked) {
-      return {device, c.hidden, c.vocab, c.function, c.eps, options};
+      return {device, Deberta::masked(c.legacy), c.hidden, c.vocab, c.function, c.eps, options};
     } else {
       Classifier<Device> classifier{TrainedLinear<Device>(c.hidden, c.hidden), TrainedLinear<Device>(c.hidden, c.labels.count)};
       classifier.between = {c.classifier_dropout, Dropout<Device>::kFirst + 1};

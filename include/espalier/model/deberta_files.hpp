@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <espalier/io/checkpoint_files.hpp>
 #include <espalier/io/dtype_names.hpp>
 #include <espalier/model/activation_names.hpp>
 #include <espalier/model/config_reader.hpp>
@@ -21,7 +22,7 @@ struct StoredModel<DebertaTaskConfig<Task>> : FixedHeads<DebertaTaskConfig<Task>
   static constexpr bool masked = std::is_same_v<Task, MaskedLanguage>;
   static constexpr std::string_view kTypes[1] = {"deberta-v2"};
   static constexpr std::string_view kPrefix = "deberta.", kEmbedding = "deberta.embeddings.word_embeddings.weight",
-                                    kHead = "cls.predictions.decoder.weight";
+                                    kHead = "cls.predictions.decoder.weight", kLegacy = "cls.predictions.", kPublished = "lm_predictions.";
 
   static Config read(const json::Value& object, const std::string& source) {
     const ConfigReader config(object, source);
@@ -64,8 +65,8 @@ struct StoredModel<DebertaTaskConfig<Task>> : FixedHeads<DebertaTaskConfig<Task>
     if (const json::Value* quantised = config.find("quantization_config"); quantised != nullptr && !quantised->is_null())
       config.expect(quantised->is_object() && quantised->size() == 0, "quantization_config", "leave it out");
     if (masked) {
-      if (config.given("legacy")) config.expect(config.flag("legacy", true), "legacy", "true is");
-      if (config.given("tie_word_embeddings")) config.expect(config.flag("tie_word_embeddings", true), "tie_word_embeddings", "true is");
+      c.legacy = config.flag("legacy", true);
+      if (c.legacy && config.given("tie_word_embeddings"))  // the other head has no map of its own config.expect(config.flag("tie_word_embeddings", true), "tie_word_embeddings", "true is");
       c.tied = true;
     }
     return c;
@@ -97,6 +98,7 @@ struct StoredModel<DebertaTaskConfig<Task>> : FixedHeads<DebertaTaskConfig<Task>
     }
     if (!object.contains("hidden_act")) object.set("hidden_act", name_of(c.function));
     if (!masked) write_labels(c.labels, object);
+    if (masked && !c.legacy) object.set("legacy", false);
     object.erase("dtype");
     object.set("torch_dtype", torch_name(dtype));
     return object;
@@ -138,22 +140,33 @@ struct StoredModel<DebertaTaskConfig<Task>> : FixedHeads<DebertaTaskConfig<Task>
       norm(stem + "encoder.conv.LayerNorm");
     }
     if (masked) {
-      map(Deberta::transform, d, d);
-      norm(Deberta::norm);
-      f(std::string(Deberta::bias), Extents{c.vocab});
+      const MaskedNames& names = Deberta::masked(c.legacy);
+      map(names.transform, d, d);
+      norm(names.norm);
+      f(std::string(names.bias), Extents{c.vocab});
     } else {
       map(Deberta::first, d, d);
       map(Deberta::out, c.labels.count, d);
     }
   }
-  /// Pooler and classifier may be new: they start at random.
-  static bool fresh(std::string_view name) { return !masked && (name.starts_with("classifier.") || name.starts_with("pooler.")); }
+  /// Classifier and pooler may be new.
+  static std::vector<std::string> head() {
+    if (masked) return {};
+    return {Deberta::out, Deberta::first};
+  }
+  /// The head for hidden tokens has two names, and config.json says which.
+  static std::string missing(std::string_view name, const TensorFiles& files) {
+    for (const bool legacy : {true, false})
+      if (name.starts_with(legacy ? kLegacy : kPublished) && files.contains(std::string(Deberta::masked(!legacy).transform) + ".weight"))
+        return format("the files have this head as {}*: set \"legacy\": {} in config.json", legacy ? kPublished : kLegacy, !legacy);
+    return "";
+  }
   /// Positions that a model without them carries along, and the heads of other tasks.
   static bool leftover(std::string_view name) {
     if (name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.position_embeddings.weight")) return true;
-    if (name.starts_with("lm_predictions.") || name.starts_with("mask_predictions.")) return true;
+    if (name.starts_with(kPublished) || name.starts_with("mask_predictions.")) return true;
     if (masked) return name.starts_with("pooler.") || name.starts_with("classifier.") || name == "cls.predictions.decoder.bias";
-    return name.starts_with("cls.predictions.");
+    return name.starts_with(kLegacy);
   }
 
  private:

@@ -71,7 +71,9 @@ inline void number_labels(json::Value& config, Index count) {
 
 /// Names of labels survive as long as their number does.
 inline void write_labels(const LabelOptions& labels, json::Value& object) {
-  if (read_labels({object, "config.json"}).count != labels.count) number_labels(object, labels.count);
+  const LabelOptions was = read_labels({object, "config.json"});
+  if (was.count != labels.count) number_labels(object, labels.count);
+  if (was.kind() != labels.kind()) object.erase("problem_type");
   if (labels.problem == Problem::regression) object.set("problem_type", "regression");
   if (labels.problem == Problem::one_label) object.set("problem_type", "single_label_classification");
   if (labels.problem == Problem::several_labels) object.set("problem_type", "multi_label_classification");

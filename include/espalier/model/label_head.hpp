@@ -23,17 +23,16 @@ struct PooledClassifier {
   using T = typename Device::Activation;
   using A = typename Device::Accumulate;
   using F = typename Names::Pooled;
-  using U = std::conditional_t<std::is_same_v<First, TrainedLinear<Device>>, A, T>;  ///< what first's results are
   struct Activations {
     typename First::Activations first;
-    View<const U, 2> u;  // (batch, hidden)
+    View<const A, 2> u;  // (batch, hidden)
     typename TrainedLinear<Device>::Activations out;
   };
 
   View<A, 2> forward(Pass<Device>& pass, View<const T, 2> x, Activations& act) const {
     const auto u = first.forward(pass, before.dropped(pass, x), act.first);
     auto pooled = pass.matrix(u.rows(), u.cols());
-    pass.device.for_each(u.size(), kernel::Apply<F, U, T, A>{u.data, pooled.data});
+    pass.device.for_each(u.size(), kernel::Apply<F, A, T, A>{u.data, pooled.data});
     act.u = u;
     return out.forward(pass, between.dropped(pass, pooled), act.out);
   }
@@ -42,8 +41,8 @@ struct PooledClassifier {
     auto dpooled = scratch.zeros(act.u.rows(), act.u.cols());
     out.backward(scratch, dlogits, act.out, dpooled);
     between.apply(scratch, dpooled);
-    auto du = scratch.template matrix<U>(dpooled.rows(), dpooled.cols());
-    pass.device.for_each(du.size(), kernel::ApplyBackward<F, U, T, A>{act.u.data, dpooled.data, du.data});
+    auto du = scratch.template matrix<A>(dpooled.rows(), dpooled.cols());
+    pass.device.for_each(du.size(), kernel::ApplyBackward<F, A, T, A>{act.u.data, dpooled.data, du.data});
     if (!dx || !before.on(pass)) return first.backward(scratch, du, act.first, dx);
     auto d = scratch.zeros(dx.rows(), dx.cols());
     first.backward(scratch, du, act.first, d);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <espalier/io/checkpoint_files.hpp>
 #include <espalier/model/compact_config.hpp>
+#include <espalier/model/label_config.hpp>
 #include <espalier/model/llama_files.hpp>
 #include <espalier/model/read_source.hpp>
 #include <espalier/model/stored_tensors.hpp>
@@ -28,8 +29,13 @@ struct ModelFiles {
   ModelFiles(const std::string& directory, Change&& change)
       : source(read_source(directory)), config(configured(source)), tensors(directory) {
     change(config);
-    detail::check_tensors(config, tensors);
-    new_head = detail::starts_fresh(config, tensors);
+    source.fresh = detail::fresh_maps(config, tensors);
+    if constexpr (requires { StoredModel<Config>::lacking(config, source.fresh); }) StoredModel<Config>::lacking(config, source.fresh);
+    detail::check_tensors(config, tensors, source.fresh);
+    if constexpr (requires { config.labels.new_head; }) {
+      if (config.labels.new_head) number_labels(source.config, config.labels.count);  // other labels than those that had names
+      config.labels.new_head = false;
+    }
     StoredModel<Config>::tensors(config, [&](const std::string& name, const std::vector<Index>&) {
       if (tensors.contains(stored(name))) source.dtypes.emplace_back(name, tensors.info(stored(name)).dtype);
     });
@@ -43,7 +49,6 @@ struct ModelFiles {
   ModelSource source;
   Config config;
   TensorFiles tensors;
-  bool new_head = false;  ///< the files have none of its tensors
 
  private:
   static Config configured(const ModelSource& source) {
@@ -55,13 +60,14 @@ struct ModelFiles {
 
 namespace detail {
 
-/// The weights of a new head are normal, its biases zero.
+/// The weights of what is new in a head are normal, its biases zero.
 template <class Model>
-void initialise_head(Model& model, std::uint64_t seed, double deviation) {
+void initialise_head(Model& model, const ModelSource& source, std::uint64_t seed, double deviation) {
   using A = typename Model::A;
   std::uint32_t number = std::uint32_t{1} << 23;  // projections count from below
-  for_each_trained(model, [&](const std::string&, auto& map) {
+  for_each_trained(model, [&](const std::string& path, auto& map) {
     const RandomStream stream{seed, Purpose::initialisation, number++};
+    if (!source.starts_fresh(path)) return;
     std::vector<A> weight(std::size_t(map.weight.size()));
     for (std::size_t i = 0; i < weight.size(); ++i) weight[i] = A(deviation * normal(stream, i));
     model.device().upload(map.weight.value.data, weight.data(), map.weight.size());
@@ -80,9 +86,9 @@ Model load_from(typename Model::DeviceType& device, const ModelFiles<typename Mo
     read_tensor(device, files.tensors, files.stored(name), tensor, flipped.count(name) != 0);
   });
   if constexpr (requires { files.config.labels; }) {
-    if (files.new_head) initialise_head(model, seed, files.config.deviation);
+    initialise_head(model, files.source, seed, files.config.deviation);
     for_each_trained(model, [&](const std::string& path, auto& map) {
-      if (files.new_head) return;
+      if (files.source.starts_fresh(path)) return;
       read_parameter(device, files.tensors, path + ".weight", map.weight);
       read_parameter(device, files.tensors, path + ".bias", map.bias);
     });
@@ -103,7 +109,8 @@ Model load(typename Model::DeviceType& device, const std::string& directory,
            const typename Model::AdapterOptions& adapter = {}, std::uint64_t seed = 0) {
   return detail::load_from<Model>(device, ModelFiles<typename Model::Config>(directory), adapter, seed);
 }
-/// The same with a head for other labels than config.json says: it has to be a new one.
+/// The same with a head for other labels than config.json says: it has to be a new one, because the files have none, or
+/// because it is asked for by .new_head.
 template <class Model, class Labels = decltype(std::declval<typename Model::Config&>().labels)>
 Model load(typename Model::DeviceType& device, const std::string& directory, const typename Model::AdapterOptions& adapter,
            std::uint64_t seed, const Labels& labels) {

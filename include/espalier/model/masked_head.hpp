@@ -11,10 +11,13 @@
 
 namespace espalier::inline v0 {
 
+/// What checkpoints call the parts of a head for hidden tokens.
+struct MaskedNames {
+  const char *transform, *norm, *bias;
+};
+
 /// logits = norm(f(transform(h))) Eᵀ + b,  E the word embedding: which token a masked place hides.    Devlin et al. 2018
-///
-/// Names says what checkpoints call the parts: transform, norm, bias.
-template <Backend Device, template <class> class Adapter, class Names>
+template <Backend Device, template <class> class Adapter>
 class MaskedHead {
  public:
   using T = typename Device::Activation;
@@ -24,10 +27,10 @@ class MaskedHead {
     const int* classes = nullptr;  // (tokens)
   };
 
-  MaskedHead(Device& device, Index hidden, Index vocab, ActivationFunction function, double eps,
+  MaskedHead(Device& device, const MaskedNames& names, Index hidden, Index vocab, ActivationFunction function, double eps,
              const typename Projection::Options& options)
-      : transform(device, hidden, hidden, true, Names::transform, options), norm(device, hidden, eps), bias(device, vocab),
-        function_(function), ones_(device, hidden) {
+      : transform(device, hidden, hidden, true, names.transform, options), norm(device, hidden, eps), bias(device, vocab),
+        names_(names), function_(function), ones_(device, hidden) {
     device.for_each(hidden, kernel::Fill<A>{ones_.view().data, A(1)});
   }
 
@@ -77,9 +80,9 @@ class MaskedHead {
 
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
-    f(Names::transform, self.transform);
-    f(Names::norm, self.norm);
-    f(Names::bias, self.bias);
+    f(self.names_.transform, self.transform);
+    f(self.names_.norm, self.norm);
+    f(self.names_.bias, self.bias);
   }
 
   Projection transform;
@@ -96,6 +99,7 @@ class MaskedHead {
     return norm.forward(pass, f, norm_);
   }
 
+  MaskedNames names_;
   ActivationFunction function_;
   Tensor<Device, A, 1> ones_;  // (hidden): nothing is masked
   typename Projection::Activations transform_{};

@@ -85,6 +85,10 @@ void load_adapter(Model& model, const std::string& directory) {
   std::vector<std::vector<A>> kept;  // of heads that the directory does not bring: as they are
   for_each_trained(model, [&](const std::string& path, auto& map) {
     ++heads;
+    if (!config.saved.empty() && !config.saves(path) && model.source.starts_fresh(path)) {
+      fail(Errc::bad_input, "{}: the adapter brings a head without {}, which the base model lacks as well: it was random when the adapter was "
+           "made, and nobody has it\n  hint: name it in modules_to_save when the adapter is trained", directory, path);
+    }
     if (config.saves(path)) {
       check(std::string(detail::kPeftPrefix) + path + ".weight", {map.weight.rows, map.weight.cols});
       check(std::string(detail::kPeftPrefix) + path + ".bias", {map.bias.cols});

@@ -48,6 +48,14 @@ std::string peft_path(const std::string& path) {
   return path;
 }
 
+/// The module, below the stem, that a map which is trained as a whole is part of: what modules_to_save names.
+template <class Model>
+std::string saved_module(std::string_view path) {
+  constexpr std::string_view stem = StoredModel<typename Model::Config>::kPrefix;
+  if (!stem.empty() && path.starts_with(stem)) path.remove_prefix(stem.size());
+  return std::string(path.substr(0, path.find('.')));
+}
+
 /// The shortest names that mean exactly the active projections: "q_proj" when every q_proj is one, else whole paths.
 inline std::vector<std::string> target_names(const std::map<std::string, bool>& active) {
   const auto last = [](const std::string& path) { return path.substr(path.rfind('.') + 1); };
@@ -92,7 +100,7 @@ void save_adapter(Model& model, const std::string& directory, const SaveAdapterO
   });
   json::Value::Array saved;
   for_each_trained(model, [&](const std::string& path, auto& map) {
-    const json::Value module(path.substr(0, path.find('.')));
+    const json::Value module(detail::saved_module<Model>(path));
     if (std::find(saved.begin(), saved.end(), module) == saved.end()) saved.push_back(module);
     const auto add = [&](const std::string& name, const auto& p, std::vector<Index> shape) {
       const std::string full = std::string(detail::kPeftPrefix) + path + "." + name;

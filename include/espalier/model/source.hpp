@@ -25,6 +25,9 @@ struct ModelSource {
   json::Value config;                                 ///< all of config.json, what we do not understand included
   std::vector<std::pair<std::string, Dtype>> dtypes;  ///< of each tensor in the file, sorted by name
   std::vector<std::string> files;                     ///< the files that hold the weights, links followed
+  std::vector<std::string> fresh;                     ///< linear maps of a head that started at random: no file has them, or a new one was asked for
+
+  bool starts_fresh(std::string_view map) const { return std::find(fresh.begin(), fresh.end(), map) != fresh.end(); }
 
   explicit operator bool() const { return !directory.empty(); }
 

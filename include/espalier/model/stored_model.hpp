@@ -28,7 +28,9 @@ constexpr std::string_view name_of(Layout l) {
 ///   json::Value write(config, object, dtype)    to config.json, starting from the object it was read from
 ///   tensors(config, f)                  f(name, shape in the file) for every tensor, before any memory is taken
 ///   bool leftover(name)                 tensors that old files carry and nobody reads
-///   bool fresh(name)                    optional: a new head, which starts at random when no file has it
+///   names head()                        optional: the linear maps of a head, first the one onto labels: see fresh_maps()
+///   void lacking(config, maps)          optional: what a configuration makes of maps that start at random
+///   std::string missing(name, files)    optional: what may be meant where a tensor is missing, for a hint
 ///   std::string older(name)             optional: how old files spell a name
 ///   std::string adapter_path(path)      optional: what PEFT calls a map of that name
 ///   bool sayable(config, cut)           whether a configuration can say these widths, if they are the same in all layers

@@ -59,45 +59,71 @@ std::string stored_name(const TensorFiles& files, const std::string& full) {
   return name;
 }
 
-/// Whether a head is new: none of the tensors that may be missing is there.
-template <class Config>
-bool starts_fresh(const Config& config, const TensorFiles& files) {
-  bool any = false, there = false;
-  if constexpr (requires { StoredModel<Config>::fresh(""); })
-    StoredModel<Config>::tensors(config, [&](const std::string& name, const std::vector<Index>&) {
-      if (StoredModel<Config>::fresh(name)) any = true, there = there || files.contains(name);
-    });
-  return any && !there;
+/// Whether a tensor belongs to one of these linear maps.
+inline bool is_part_of(const std::vector<std::string>& maps, std::string_view tensor) {
+  return std::find(maps.begin(), maps.end(), tensor.substr(0, tensor.rfind('.'))) != maps.end();
 }
 
-/// Every tensor that the configuration asks for is there in its shape, and nothing else is. Takes no memory for weights.
+/// The linear maps of a head that start at random: none where the files have the one onto labels and nobody asks for a new
+/// one; else that, and of what leads there the maps that no file has, as transformers' ignore_mismatched_sizes has it.
 template <class Config>
-void check_tensors(const Config& config, const TensorFiles& files) {
+std::vector<std::string> fresh_maps(const Config& config, const TensorFiles& files) {
+  std::vector<std::string> fresh;
+  if constexpr (requires { StoredModel<Config>::head(); }) {
+    const auto lacks = [&](const std::string& map) {
+      return !files.contains(stored_name<Config>(files, map + ".weight")) && !files.contains(stored_name<Config>(files, map + ".bias"));
+    };
+    for (const std::string& map : StoredModel<Config>::head()) {
+      if (lacks(map) || (fresh.empty() && config.labels.new_head)) fresh.push_back(map);
+      if (fresh.empty()) break;
+    }
+  }
+  return fresh;
+}
+
+/// What may be meant where a tensor is missing.
+template <class Config>
+std::string hint_of_missing(const std::string& name, const TensorFiles& files) {
+  using Stored = StoredModel<Config>;
+  std::string hint;
+  if constexpr (requires { Stored::missing(name, files); }) hint = Stored::missing(name, files);
+  if (!hint.empty()) return hint;
+  if (name == Stored::kHead) return "config.json says tie_word_embeddings false; is that right?";
+  if (files.contains("embed_tokens.weight"))
+    return "this is a model without its language head (names lack the prefix 'model.'): save it as ...ForCausalLM";
+  return "config.json asks for it; do the two files belong together?";
+}
+/// What may be meant where a tensor has another shape.
+template <class Config>
+std::string hint_of_shape(const std::string& full) {
+  if constexpr (requires { StoredModel<Config>::head(); }) {
+    const auto head = StoredModel<Config>::head();
+    if (!head.empty() && is_part_of({head.front()}, full))
+      return "a head for other labels is a new one: load(device, directory, adapter options, seed, {.count = ..., .new_head = true})";
+  }
+  return "the sizes in config.json belong to another model, or this one was pruned without adjusting them";
+}
+
+/// Every tensor that the configuration asks for is there in its shape, but those of maps that start at random, and nothing
+/// else is. Takes no memory for weights.
+template <class Config>
+void check_tensors(const Config& config, const TensorFiles& files, const std::vector<std::string>& fresh) {
   using Stored = StoredModel<Config>;
   std::vector<std::string> expected;
-  const bool new_head = starts_fresh(config, files);
   Stored::tensors(config, [&](const std::string& full, const std::vector<Index>& shape) {
-    if constexpr (requires { Stored::fresh(full); })
-      if (new_head && Stored::fresh(full)) return;
     const std::string name = stored_name<Config>(files, full);
-    if (!files.contains(name)) {
-      const bool bare = files.contains("embed_tokens.weight");
-      fail(Errc::bad_input, "{}: tensor {} is missing\n  hint: {}", files.directory(), name,
-           name == Stored::kHead ? "config.json says tie_word_embeddings false; is that right?"
-           : bare ? "this is a model without its language head (names lack the prefix 'model.'): save it as ...ForCausalLM"
-                  : "config.json asks for it; do the two files belong together?");
-    }
+    expected.push_back(name);
+    if (is_part_of(fresh, full)) return;  // an old one is not read
+    if (!files.contains(name)) fail(Errc::bad_input, "{}: tensor {} is missing\n  hint: {}", files.directory(), name, hint_of_missing<Config>(name, files));
     const TensorInfo& info = files.info(name);
     if (info.shape != shape) {
-      fail(Errc::bad_input, "{}: tensor {} has shape {}, config.json says {}\n  hint: {}", files.directory(), name,
-           shown_shape(info.shape), shown_shape(shape),
-           "the sizes in config.json belong to another model, or this one was pruned without adjusting them");
+      fail(Errc::bad_input, "{}: tensor {} has shape {}, config.json says {}\n  hint: {}", files.directory(), name, shown_shape(info.shape),
+           shown_shape(shape), hint_of_shape<Config>(full));
     }
     if (!is_number(info.dtype)) {
       fail(Errc::unsupported, "{}: tensor {} is stored as {}; F32, BF16, F16 and F64 are supported\n"
            "  hint: quantised weights have to be expanded first", files.directory(), name, name_of(info.dtype));
     }
-    expected.push_back(name);
   });
   std::sort(expected.begin(), expected.end());
   for (const std::string& name : files.names()) {

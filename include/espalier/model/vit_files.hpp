@@ -94,7 +94,7 @@ struct StoredModel<VitConfig> : FixedHeads<VitConfig> {
     norm("vit.layernorm");
     map("classifier", c.labels.count, d);
   }
-  static bool fresh(std::string_view name) { return name.starts_with("classifier."); }
+  static std::vector<std::string> head() { return {"classifier"}; }
   /// What classification does not read of a model that was trained without labels.
   static bool leftover(std::string_view name) {
     if (name.starts_with("vit.")) name.remove_prefix(4);
