@@ -338,6 +338,7 @@ TEST_CASE("what is not supported, or does not fit, is refused by name") {
   bert("id2label", json::Value::object(), esp::Errc::bad_input, "id2label has 0 labels");
   refuse<BertMasked<double>>(with("bert-masked", "tie_word_embeddings", false), esp::Errc::unsupported, "tie_word_embeddings");
   refuse<RobertaClasses<double>>(golden_directory("bert-classes"), esp::Errc::unsupported, "roberta is");
+  refuse<BertMasked<double>>(golden_directory("bert-classes"), esp::Errc::bad_input, "no head for hidden tokens");
 }
 
 TEST_CASE("a batch that does not fit is refused before anything is read beyond its end") {

@@ -5,7 +5,8 @@
     python3 tests/python/make_golden.py tests/data/hf
 
 The committed files were made with torch 2.15.0, transformers 5.23.0, peft 0.21.2, safetensors 0.8.0 and numpy 2.4.6
-(`pip install torch==2.15.0 transformers==5.23.0 peft==0.21.2 safetensors==0.8.0 numpy==2.4.6`) on one thread.
+(`pip install torch==2.15.0 transformers==5.23.0 peft==0.21.2 safetensors==0.8.0 numpy==2.4.6`) on one thread. Of transformers
+`deberta-published` has 5.24.0, which writes the other cases as 5.23.0 did but for its own number.
 Other versions are refused unless --any-version is given: a golden file is worth nothing when nobody knows its source.
 
 <out>/<case>/             what `save_pretrained` wrote: config.json, model.safetensors (or shards and an index)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <algorithm>
+#include <espalier/io/checkpoint_files.hpp>
 #include <espalier/io/dtype_names.hpp>
 #include <espalier/model/activation_names.hpp>
 #include <espalier/model/bert.hpp>
@@ -133,6 +134,9 @@ struct StoredModel<BertTaskConfig<Kind, Task>> : FixedHeads<BertTaskConfig<Kind,
   }
   static void lacking(Config& c, const std::vector<std::string>& maps) {
     c.trained_pooler = Kind::pooler && std::find(maps.begin(), maps.end(), Kind::first) != maps.end();
+  }
+  static std::string missing(std::string_view name, const TensorFiles&) {
+    return masked && name.starts_with(Kind::masked.transform) ? "the files are those of another task: they have no head for hidden tokens" : "";
   }
   /// As the first published checkpoints spell it.
   static std::string older(const std::string& name) {

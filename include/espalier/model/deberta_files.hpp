@@ -159,7 +159,7 @@ struct StoredModel<DebertaTaskConfig<Task>> : FixedHeads<DebertaTaskConfig<Task>
     for (const bool legacy : {true, false})
       if (name.starts_with(legacy ? kLegacy : kPublished) && files.contains(std::string(Deberta::masked(!legacy).transform) + ".weight"))
         return format("the files have this head as {}*: set \"legacy\": {} in config.json", legacy ? kPublished : kLegacy, !legacy);
-    return "";
+    return name.starts_with(Deberta::masked(true).transform) ? "the files are those of another task: they have no head for hidden tokens" : "";
   }
   /// Positions that a model without them carries along, and the heads of other tasks.
   static bool leftover(std::string_view name) {

@@ -36,8 +36,12 @@ class Tokenizer {
     std::string file = path, name = io::base_name(path);
     if (io::is_directory(path)) {
       name = tokenizer_file(path);
-      if (name.empty()) fail(Errc::bad_input, "{}: no tokenizer.json and no vocab.txt in this directory{}\n  hint: transformers makes the "
-                             "former: AutoTokenizer.from_pretrained(\"{}\").save_pretrained(\"{}\")", path, other_tokenizer(path), path, path);
+      if (name.empty()) {
+        const std::string other = other_tokenizer(path);
+        fail(Errc::bad_input, "{}: no tokenizer.json and no vocab.txt in this directory{}{}\n  hint: transformers makes the former: "
+             "AutoTokenizer.from_pretrained(\"{}\").save_pretrained(\"{}\")", path, other.empty() ? "" : ", but ", other,
+             other.empty() ? "NAME" : path, path);
+      }
       file = io::resolve_inside(path, name);
     }
     if (name.ends_with(".txt")) return from_vocabulary(io::read_file(file), file, settings_beside(path));

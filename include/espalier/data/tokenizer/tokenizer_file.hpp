@@ -14,12 +14,12 @@ inline std::string tokenizer_file(const std::string& directory) {
   return "";
 }
 
-/// ", but spm.model": what is there of a tokenizer in files that are not read here. Empty where there is nothing.
+/// What is there of a tokenizer in files that are not read here. Empty where there is nothing.
 inline std::string other_tokenizer(const std::string& directory) {
   const auto there = [&](const char* name) { return io::exists(io::join(directory, name)); };
   for (const char* name : {"spm.model", "tokenizer.model", "sentencepiece.bpe.model", "spiece.model"})
-    if (there(name)) return std::string(", but ") + name;
-  return there("vocab.json") && there("merges.txt") ? ", but vocab.json and merges.txt" : "";
+    if (there(name)) return name;
+  return there("vocab.json") && there("merges.txt") ? "vocab.json and merges.txt" : "";
 }
 
 }  // namespace espalier::inline v0
