@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "compiled_bert.hpp"
+#include "dropped.hpp"
 #include "golden.hpp"
 #include "model_files.hpp"
 #include "temporary_directory.hpp"
@@ -26,21 +27,7 @@ void expect_golden(const TextGolden& golden, double bound, double gradient_bound
   esp::load_adapter(model, golden.directory + "/adapter");
   CHECK(relative_gap(model.logits(golden.batch()), golden.numbers("logits_adapter" + bits)) < bound);
   CHECK(double(model.loss(golden.batch())) == doctest::Approx(golden.numbers("loss_adapter" + bits)[0]).epsilon(bound));
-  std::size_t gradients = 0;
-  esp::for_each_parameter(model, [&](const std::string& path, auto& p) {
-    CAPTURE(path);
-    const std::vector<T> grad(p.grad.data, p.grad.data + p.size());
-    const auto want = golden.numbers("grad.base_model.model." + path);
-    double most = 0;
-    for (double x : want) most = std::max(most, std::abs(x));
-    if (most < 1e-12) {  // a key's bias, say: nothing depends on it
-      for (T x : grad) CHECK(std::abs(x) < 1e-6);
-    } else {
-      CHECK(relative_gap(grad, want) < gradient_bound);
-    }
-    ++gradients;
-  });
-  CHECK(gradients == esp::SafetensorsFile(golden.directory + "/adapter/adapter_model.safetensors").tensors().size());
+  expect_gradients(model, golden, gradient_bound);
 }
 
 template <template <class> class Model>
@@ -83,7 +70,9 @@ void round_trip(const char* name) {
   CHECK(peft.tensors().size() == ours.tensors().size());
   for (const auto& t : peft.tensors()) same_bytes(peft, t.name, ours, t.name);
   const auto settings = json::read_file((folder / "adapter") + "/adapter_config.json");
-  CHECK(settings.at("task_type") == json::read_file(golden.directory + "/adapter/adapter_config.json").at("task_type"));
+  const auto theirs = json::read_file(golden.directory + "/adapter/adapter_config.json");
+  for (const char* key : {"task_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern"}) CHECK(settings.at(key) == theirs.at(key));
+  CHECK((settings.at("rank_pattern").size() == 1) == (std::string(name) == "bert-several"));
 }
 
 }  // namespace
@@ -98,6 +87,7 @@ TEST_CASE("logits and loss are transformers'; with adapter and head, logits, los
 TEST_CASE("load and save leave every byte of the tensors as it was, and an adapter goes out as peft wrote it, head and all") {
   round_trip<BertClasses>("bert-classes");
   round_trip<BertClasses>("bert-regression");
+  round_trip<BertClasses>("bert-several");  // ranks and scales of single maps
   round_trip<BertMasked>("bert-masked");
   round_trip<RobertaClasses>("roberta-classes");
   round_trip<RobertaMasked>("roberta-masked");
@@ -295,6 +285,8 @@ TEST_CASE("a model that is trained drops what its configuration says, and the sa
   auto model = esp::load<BertClasses<double>>(device, folder / "base", {.rank = 2});
   CHECK(model.stem.dropout.p == 0.2);
   CHECK(model.blocks()[1].attention.dropout.p == 0.3);
+  CHECK(model.blocks()[1].attention_dropout.p == 0.2);
+  CHECK(model.blocks()[1].output_dropout.p == 0.2);
   CHECK(model.head.classifier.between.p == 0.4);
   auto batch = golden.batch();
   const double plain = model.evaluate(batch), first = model.loss(batch);
@@ -305,6 +297,16 @@ TEST_CASE("a model that is trained drops what its configuration says, and the sa
   CHECK(double(model.loss(batch)) == first);
   batch.micro = 1;
   CHECK(double(model.loss(batch)) != first);
+}
+
+TEST_CASE("what is dropped while a model is trained is dropped where transformers drops it") {
+  using Bert = BertClasses<double>;
+  using Roberta = RobertaClasses<double>;
+  expect_dropped<Bert>("bert-classes", TextGolden("bert-classes"),
+                       {{"classifier", [](Bert& m, double p) { m.head.classifier.between.p = p; }}});
+  expect_dropped<Roberta>("roberta-classes", TextGolden("roberta-classes"),
+                          {{"classifier_input", [](Roberta& m, double p) { m.head.classifier.before.p = p; }},
+                           {"classifier", [](Roberta& m, double p) { m.head.classifier.between.p = p; }}});
 }
 
 TEST_CASE("what is not supported, or does not fit, is refused by name") {

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "compiled_deberta.hpp"
+#include "dropped.hpp"
 #include "golden.hpp"
 #include "model_files.hpp"
 #include "temporary_directory.hpp"
@@ -169,6 +170,9 @@ TEST_CASE("a model that is trained drops what its configuration says, and the sa
   CHECK(model.stem.dropout.p == 0.2);
   CHECK(model.blocks()[1].attention.dropout.p == 0.3);
   CHECK(model.blocks()[1].attention.position_dropout.p == 0.2);
+  CHECK(model.blocks()[1].attention_dropout.p == 0.2);
+  CHECK(model.blocks()[1].output_dropout.p == 0.2);
+  CHECK(model.stem.convolution.dropout.p == 0.2);
   CHECK(model.head.classifier.before.p == 0.1);
   CHECK(model.head.classifier.between.p == 0.4);
   auto batch = golden.batch();
@@ -180,6 +184,15 @@ TEST_CASE("a model that is trained drops what its configuration says, and the sa
   CHECK(double(model.loss(batch)) == first);
   batch.micro = 1;
   CHECK(double(model.loss(batch)) != first);
+}
+
+TEST_CASE("what is dropped while a model is trained is dropped where transformers drops it") {
+  using M = DebertaClasses<double>;
+  expect_dropped<M>("deberta-convolution", TextGolden("deberta-convolution"),
+                    {{"positions", [](M& m, double p) { for (auto& block : m.blocks()) block.attention.position_dropout.p = p; }},
+                     {"convolution", [](M& m, double p) { m.stem.convolution.dropout.p = p; }},
+                     {"classifier_input", [](M& m, double p) { m.head.classifier.before.p = p; }},
+                     {"classifier", [](M& m, double p) { m.head.classifier.between.p = p; }}});
 }
 
 TEST_CASE("what is not supported, or does not fit, is refused by name") {

@@ -30,15 +30,17 @@ DebertaConfig sizes(bool shared) {
 }
 const TextBatch kBatch{.tokens = kTokens, .visible = kVisible, .labels = {.classes = kClasses}, .shape = kShape};
 
+const TextBatch kWhole{.tokens = kTokens, .labels = {.classes = kClasses}, .shape = kShape};  // nothing is padding
+
 template <class Device, template <class> class Adapter>
 using Model = DebertaForSequenceClassification<Device, Adapter>;
 
-template <template <class> class Adapter>
-double gradient_error(bool shared) {
-  Drawn<Model<Real, Adapter>> real(sizes(shared));
-  Drawn<Model<Complex, Adapter>> imaginary(sizes(shared));
-  real.mask(), imaginary.mask();
-  return gradient_error(real.model, imaginary.model, kBatch);
+template <template <class> class Adapter, class Task = SequenceClassification>
+double gradient_error(bool shared, const TextBatch& batch = kBatch, bool mask = true) {
+  Drawn<EncoderModel<Real, Adapter, DebertaFamily<Task>>> real(sizes(shared));
+  Drawn<EncoderModel<Complex, Adapter, DebertaFamily<Task>>> imaginary(sizes(shared));
+  if (mask) real.mask(), imaginary.mask();
+  return gradient_error(real.model, imaginary.model, batch);
 }
 
 }  // namespace
@@ -47,6 +49,44 @@ TEST_CASE("gradients are the derivative of the loss, with maps of positions shar
   for (const bool shared : {true, false}) {
     CHECK(gradient_error<LowRankAdapter>(shared) <= 1e-12);
     CHECK(gradient_error<SequentialAdapter>(shared) <= 1e-12);
+    CHECK(gradient_error<LowRankAdapter>(shared, kWhole, /*mask=*/false) <= 1e-12);
+  }
+}
+
+TEST_CASE("of masked language, too") {
+  const std::vector<int> hidden{-100, 3, -100, -100, -100, 2, -100, 8, -100, 1, -100, 4, -100, -100, -100};
+  const TextBatch batch{.tokens = kTokens, .visible = kVisible, .labels = {.classes = hidden}, .shape = kShape};
+  CHECK(gradient_error<LowRankAdapter, MaskedLanguage>(/*shared=*/true, batch) <= 1e-12);
+}
+
+TEST_CASE("the convolution's share is dropped in front of its function: norm(r + f(drop(W ∗ x + b)))") {
+  Real device;
+  constexpr Index rows = 3, width = 4;
+  ConvolutionBranch<Real> branch(device, width, 1, ActivationFunction::gelu, 1e-3);
+  randomise(branch, 5);
+  branch.dropout = {0.5, 9};
+  Workspace<Real> workspace(device);
+  const StepState state{.seed = 7, .step = 3};
+  Pass<Real> pass(workspace, {1, rows}, &state, /*training=*/true);
+  auto x = pass.matrix(rows, width), r = pass.matrix(rows, width), keep = pass.matrix(rows, width);
+  fill(x.data, x.size(), 1), fill(r.data, r.size(), 2);
+  std::fill_n(keep.data, keep.size(), 1);
+  Dropout<Real>{0.5, 9}.apply(pass, keep);
+  LayerNorm<Real>::Activations act;
+  const auto y = branch.forward(pass, x, r, nullptr, act);
+  for (Index t = 0; t < rows; ++t) {
+    double sum[width], mean = 0, variance = 0;
+    for (Index i = 0; i < width; ++i) {
+      double h = branch.bias.view()(i);
+      for (Index j = 0; j < width; ++j) h += branch.weight.view()(i, j) * x(t, j);  // one tap: of this token alone
+      h *= keep(t, i);
+      sum[i] = r(t, i) + 0.5 * h * std::erfc(-h / std::sqrt(2.0)), mean += sum[i] / width;
+    }
+    for (const double s : sum) variance += (s - mean) * (s - mean) / width;
+    for (Index i = 0; i < width; ++i) {
+      const double normed = (sum[i] - mean) / std::sqrt(variance + 1e-3);
+      CHECK(y(t, i) == doctest::Approx(branch.norm.weight.view()(i) * normed + branch.norm.bias.view()(i)).epsilon(1e-12));
+    }
   }
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Gradients of whole encoders by complex step on the loss, with and without adapters, padding and unit masks; masks and
 // compaction with adapters beside and behind the weight; and a model that learns and is pruned in a loop written by hand.
+#include <algorithm>
 #include <doctest/doctest.h>
 #include <espalier/adapter/frozen.hpp>
+#include <espalier/adapter/full.hpp>
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/adapter/sequential.hpp>
 #include <espalier/model/bert_files.hpp>
@@ -41,6 +43,25 @@ double gradient_error(const BertConfig& c, const TextBatch& batch, bool mask) {
 using Classes = BertFamily<Bert, SequenceClassification>;
 using RobertaClasses = BertFamily<Roberta, SequenceClassification>;
 using Masked = BertFamily<Bert, MaskedLanguage>;
+using RobertaMasked = BertFamily<Roberta, MaskedLanguage>;
+
+/// The classifier's dropout, of one sequence: what it does to the input of a map, its mask does to the map's columns.
+template <class Model, class Weight>
+void expect_columns_dropped(Model& model, Dropout<Real>& dropout, Weight&& weight, const TextBatch& one) {
+  dropout.p = 0.5;
+  const double loss = model.loss(one).value();
+  const Index width = weight.cols();
+  std::vector<double> ones(std::size_t(width), 1), keep(ones);
+  model.device().for_each_row(1, kernel::Dropout<double>{matrix<const double>(ones.data(), 1, width), 0.5, dropout.stream, model.run.on_device(),
+                                                         nullptr, width, false, matrix(keep.data(), 1, width)});
+  dropout.p = 0;
+  CHECK(std::abs(model.loss(one).value() - loss) > 1e-3);
+  const std::vector<double> before(weight.data, weight.data + weight.size());
+  for (Index i = 0; i < weight.rows(); ++i)
+    for (Index j = 0; j < width; ++j) weight(i, j) *= keep[std::size_t(j)];
+  CHECK(model.loss(one).value() == doctest::Approx(loss).epsilon(1e-13));
+  std::copy(before.begin(), before.end(), weight.data);
+}
 
 }  // namespace
 
@@ -69,6 +90,29 @@ TEST_CASE("gradients of every task are the derivative of its loss, with and with
       batch.labels = {.classes = hidden};
       CHECK(gradient_error<LowRankAdapter, Masked>(c, batch, mask) <= 1e-12);
     }
+}
+
+TEST_CASE("gradients are the derivative of the loss in full fine-tuning, and of a head of masked language with an adapter behind its map") {
+  const std::vector<int> classes{2, -100, 1}, hidden{-100, 3, -100, 2, -100, 8, -100, -100, -100, 1, -100, -100, 4, -100, -100};
+  TextBatch batch{.tokens = kTokens, .visible = kVisible, .segments = kSegments, .labels = {.classes = classes}, .shape = kShape};
+  BertConfig c = sizes();
+  c.labels.count = 3;
+  CHECK(gradient_error<FullAdapter, Classes>(c, batch, /*mask=*/true) <= 1e-12);
+  expect_compacted<EncoderModel<Real, FullAdapter, Classes>>(c, batch, "");
+  batch.labels = {.classes = hidden};
+  CHECK(gradient_error<SequentialAdapter, RobertaMasked>(c, batch, /*mask=*/true) <= 1e-12);
+}
+
+TEST_CASE("a classifier is trained on a part of its input, behind the pooler's function; RoBERTa's on a part of the first token, too") {
+  const std::vector<int> tokens{5, 3, 8, 1, 4}, classes{2};
+  const TextBatch one{.tokens = tokens, .labels = {.classes = classes}, .shape = {1, 5}};
+  BertConfig c = sizes();
+  c.labels.count = 3;
+  Drawn<EncoderModel<Real, LowRankAdapter, Classes>> bert(c);
+  expect_columns_dropped(bert.model, bert.model.head.classifier.between, bert.model.head.classifier.out.weight.value, one);
+  Drawn<EncoderModel<Real, LowRankAdapter, RobertaClasses>> roberta(c);
+  expect_columns_dropped(roberta.model, roberta.model.head.classifier.between, roberta.model.head.classifier.out.weight.value, one);
+  expect_columns_dropped(roberta.model, roberta.model.head.classifier.before, roberta.model.head.classifier.first.weight.value, one);
 }
 
 TEST_CASE("masked == compacted == merged for each group, with adapters beside and behind the weight, padded or not") {

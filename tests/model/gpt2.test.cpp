@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "compiled_gpt2.hpp"
+#include "dropped.hpp"
 #include "golden.hpp"
 #include "model_files.hpp"
 #include "temporary_directory.hpp"
@@ -73,6 +74,7 @@ TEST_CASE("a model that is trained drops what its configuration says, and the sa
   auto model = esp::load<Model<double>>(device, folder / "base", {.rank = 1});
   CHECK(model.model.dropout.p == 0.4);
   CHECK(model.blocks()[1].self_attn.dropout.p == 0.3);
+  CHECK(model.blocks()[1].attention_dropout.p == 0.2);
   CHECK(model.blocks()[1].output_dropout.p == 0.2);
   const double plain = model.evaluate(golden.batch()), first = model.loss(golden.batch());
   CHECK(plain == doctest::Approx(golden.numbers("loss64")[0]).epsilon(1e-12));
@@ -81,6 +83,10 @@ TEST_CASE("a model that is trained drops what its configuration says, and the sa
   esp::save(model, folder / "out");
   const auto written = json::read_file(folder / "out/config.json");
   for (const char* key : {"resid_pdrop", "attn_pdrop", "embd_pdrop"}) CHECK(written.at(key) == config.at(key));
+}
+
+TEST_CASE("what is dropped while a model is trained is dropped where transformers drops it") {
+  esp::test::expect_dropped<Model<double>>("gpt2", Golden("gpt2"));
 }
 
 TEST_CASE("recomputed blocks give the same gradients") {
@@ -202,7 +208,9 @@ TEST_CASE("an adapter goes out as peft wrote it, fused projections and all") {
       before.read(t, x), after.read(after.info(t.name), y);
       CHECK(x == y);
     }
-    CHECK(json::read_file((folder / "adapter") + "/adapter_config.json").at("fan_in_fan_out") == json::Value(true));
+    const auto ours = json::read_file(folder / "adapter/adapter_config.json"), theirs = json::read_file(golden.directory + "/adapter/adapter_config.json");
+    for (const char* key : {"fan_in_fan_out", "r", "lora_alpha", "rank_pattern", "alpha_pattern"}) CHECK(ours.at(key) == theirs.at(key));
+    CHECK((ours.at("rank_pattern").size() == 1) == (std::string(name) == "gpt2-odd"));
   }
 }
 

@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <type_traits>
 
+#include "dropped.hpp"
 #include "golden.hpp"
 #include "temporary_directory.hpp"
 #include "training_log.hpp"
@@ -88,6 +89,7 @@ TEST_CASE("a model that is trained drops what its configuration says, and the sa
   CHECK(model.stem.dropout.p == 0.2);
   CHECK(model.blocks()[1].self_attn.dropout.p == 0.3);
   CHECK(model.blocks()[1].attention_dropout.p == 0.2);
+  CHECK(model.blocks()[1].output_dropout.p == 0.2);
   const double plain = model.evaluate(golden.batch()), first = model.loss(golden.batch());
   CHECK(plain == doctest::Approx(golden.numbers("loss64")[0]).epsilon(1e-12));
   CHECK(std::abs(first - plain) > 1e-3);
@@ -95,6 +97,10 @@ TEST_CASE("a model that is trained drops what its configuration says, and the sa
   esp::save(model, folder / "out");
   const auto written = json::read_file(folder / "out/config.json");
   for (const char* key : {"hidden_dropout_prob", "attention_probs_dropout_prob"}) CHECK(written.at(key) == config.at(key));
+}
+
+TEST_CASE("what is dropped while a model is trained is dropped where transformers drops it") {
+  esp::test::expect_dropped<Vit<double>>("vit", Golden("vit"));
 }
 
 TEST_CASE("load and save leave every byte of the tensors as it was, and an adapter goes out as peft wrote it, head and all") {

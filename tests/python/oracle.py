@@ -372,7 +372,6 @@ def sequential_case():
     imp = {
         "seq_sq": (ghat * W) ** 2,
         "seq_sq_scaled": (s * ghat * W) ** 2,
-        "seq_pinv_sq": ((dhat / s) @ pinv.T * W) ** 2,
         "full_taylor_sq": (G * W) ** 2,
     }
     # masking h before the adapter is not masking z after it
@@ -388,7 +387,7 @@ def sequential_case():
         "fill_order": "W0, A[r,out](-0.5,0.5), B[out,r](-0.25,0.25), b(-0.1,0.1), x, y; others U(-1,1)",
         "W0": W0, "A": A, "B": B, "b": b, "x": x, "y": y, "loss": loss(),
         "G_full": G, "grad_A": gA, "grad_B": gB, "W_merged": W, "b_merged": bm,
-        "dhat_BA_eta1": dhat, "guided_gradient_eta1": ghat, "pinv_W0": pinv, "importance": imp,
+        "dhat_BA_eta1": dhat, "guided_gradient_eta1": ghat, "importance": imp,
         "groups_seq_sq": {"rows": group_rows(imp["seq_sq"]), "cols": group_cols(imp["seq_sq"])},
     }
 

@@ -59,9 +59,11 @@ TEST_CASE("eval says of pairs what transformers says of them") {
 TEST_CASE("prune fine-tunes a BERT on pairs and writes what eval and info read; a run goes on after an interrupt to the same file") {
   const Scratch scratch;
   const std::string model = encoder(scratch, "bert-classes");
-  const std::vector<std::string> how{"prune", model, "-d", examples + "/pairs.jsonl", "--val", examples + "/pairs.jsonl", "--steps", "40",
-                                     "--lr", "1e-2", "--sparsity", "0.3", "--eval-every", "20"};
-  const Result r = run(how + quick + std::vector<std::string>{"-o", scratch / "out"});
+  const auto how = [&](const std::string& val) {
+    return std::vector<std::string>{"prune", model, "-d", examples + "/pairs.jsonl", "--val", val, "--steps", "40",
+                                    "--lr", "1e-2", "--sparsity", "0.3", "--eval-every", "20"};
+  };
+  const Result r = run(how(examples + "/pairs.jsonl") + quick + std::vector<std::string>{"-o", scratch / "out"});
   CAPTURE(r.err);
   REQUIRE(r.code == 0);
   const auto out = r.json();
@@ -78,13 +80,17 @@ TEST_CASE("prune fine-tunes a BERT on pairs and writes what eval and info read; 
   const Result info = run({"info", scratch / "out", "--json"});
   CHECK(info.json().at("task") == "classification with 3 labels");
 
-  const Result stopped = run(how + std::vector<std::string>{"--batch", "4", "--runs", "1", "-o", scratch / "again", "--save-every", "10"},
+  std::string long_val;  // so that there is time to be interrupted in
+  for (int i = 0; i < 100; ++i) long_val += read(examples + "/pairs.jsonl");
+  write(scratch / "long.jsonl", long_val);
+  const Result stopped = run(how(scratch / "long.jsonl") + std::vector<std::string>{"--batch", "4", "--runs", "1", "-o", scratch / "again", "--save-every", "10"},
                              {.interrupt_after = "step 20/40"});
-  if (stopped.code == 130) {
-    const Result on = run({"prune", "--resume", scratch / "again", "--quiet"});
-    CAPTURE(on.err);
-    REQUIRE(on.code == 0);
-  }
+  CAPTURE(stopped.err);
+  REQUIRE(stopped.code == 130);
+  CHECK(stopped.says("interrupted after step"));
+  const Result on = run({"prune", "--resume", scratch / "again", "--quiet"});
+  CAPTURE(on.err);
+  REQUIRE(on.code == 0);
   CHECK(read(scratch / "again/model.safetensors") == read(scratch / "out/model.safetensors"));
 }
 

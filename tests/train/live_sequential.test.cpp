@@ -34,7 +34,7 @@ TEST_CASE_TEMPLATE("A run with adapters behind the weights loses the same units,
     const Course masked = run(Compaction::none), live = run(Compaction::live);
     CHECK(live.compactions.size() >= 5);
     CHECK((live.masks == masked.masks));
-    CHECK(distance(live.losses, masked.losses) <= 1e-11);
-    CHECK(relative_error(live.left, masked.left) <= 1e-11);
+    CHECK(distance(live.losses, masked.losses) <= 1e-12);
+    CHECK(relative_error(live.left, masked.left) <= 1e-12);
   }
 }

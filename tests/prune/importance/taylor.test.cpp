@@ -9,6 +9,7 @@
 #include "gradients.hpp"
 #include "oracle_numbers.hpp"
 #include "scores.hpp"
+#include "sequential_scores.hpp"
 
 using namespace espalier;
 using namespace espalier::test;
@@ -83,6 +84,31 @@ void check_dense(double bound) {
 }
 
 }  // namespace
+
+TEST_CASE("behind the weight, too, with any power, η, scale and clipping, and where outputs are masked") {
+  const std::array<Index, 3> shapes[] = {{1, 1, 1}, {3, 200, 2}, {70, 67, 8}, {33, 65, 35}};
+  for (const auto& [out, in, rank] : shapes)
+    for (const Axis axis : {Axis::rows, Axis::columns})
+      for (const bool masked : {false, true})
+        for (const TaylorImportance& importance :
+             {TaylorImportance{}, TaylorImportance{.power = Power::abs, .eta = 0.5, .scaled = true, .clipped = true}}) {
+          if (masked && axis == Axis::columns) continue;  // what is masked then are inputs
+          const std::string where = format("({}, {}), rank {}", out, in, rank);
+          CAPTURE(where);
+          Cpu<double> device;
+          Single<Cpu<double>, SequentialAdapter> model(device, out, in, false, {.rank = rank, .alpha = 3}, axis, 1);
+          randomise(model, 17);
+          fill(model.run.arena.grad(), model.run.arena.size(), 23);
+          model.run.step.clip = 0.5;
+          std::vector<std::uint8_t> alive(std::size_t(out), 1);
+          for (std::size_t i = 1; i < alive.size() && masked; i += 3) alive[i] = 0;
+          if (masked) model.units.set(device, alive);
+          const auto elements = sequential_elements(model.projection, importance, importance.clipped ? 0.5 : 1.0, alive);
+          std::vector<double> want(std::size_t(model.units.units()));
+          for (std::size_t n = 0; n < elements.size(); ++n) want[axis == Axis::rows ? n / std::size_t(in) : n % std::size_t(in)] += elements[n];
+          CHECK(relative_error(unit_scores(model, importance), want) <= 1e-12);
+        }
+}
 
 TEST_CASE("streamed scores equal the dense formula on every shape, device and precision") {
   check_dense<Oracle<double>>(1e-12);
