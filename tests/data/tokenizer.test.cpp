@@ -30,7 +30,7 @@ void add(Sha256& hash, const std::vector<int>& ids) {
 }
 
 /// How many blocks of lines were compared.
-Index compare(const json::Value& expected, Tokenizer tokenizer, Index most = 100) {
+Index compare_lines(const json::Value& expected, Tokenizer tokenizer, Index most = 100) {
   std::vector<std::string> tokens;
   for (const json::Value& token : expected.at("tokens").elements()) tokens.push_back(token.as_string());
   test::Lines line(json::read_file(folder + "lines.json"), tokens);
@@ -71,7 +71,7 @@ Index compare(const json::Value& expected, Tokenizer tokenizer, Index most = 100
 }
 void compare(const std::string& name, Tokenizer tokenizer) {
   CAPTURE(name);
-  CHECK(compare(json::read_file(folder + name + ".ids"), std::move(tokenizer)) == 100);
+  CHECK(compare_lines(json::read_file(folder + name + ".ids"), std::move(tokenizer)) == 100);
 }
 void compare(const std::string& name) { compare(name, Tokenizer::from(folder + name + ".json")); }
 
@@ -108,7 +108,7 @@ TEST_CASE("Older files give the library's ids: a merge is one string, and a mode
     json::Value& model = *file.find("model");
     model.erase("type");
     for (json::Value& merge : model.find("merges")->elements()) merge = merge.at(Index{0}).as_string() + " " + merge.at(1).as_string();
-    CHECK(compare(json::read_file(folder + name + ".ids"), Tokenizer::parse(file.dump()), 5) == 5);
+    CHECK(compare_lines(json::read_file(folder + name + ".ids"), Tokenizer::parse(file.dump()), 5) == 5);
   }
 }
 
@@ -117,7 +117,7 @@ TEST_CASE("Special tokens that are looked for in normalized text, behind a prefi
   for (json::Value& token : file.find("added_tokens")->elements()) token.set("normalized", true);
   const json::Value expected = json::read_file(folder + "llama2.ids");
   CHECK(expected.at("normalized").at("first") != expected.at("first"));
-  CHECK(compare(expected.at("normalized"), Tokenizer::parse(file.dump())) == 10);
+  CHECK(compare_lines(expected.at("normalized"), Tokenizer::parse(file.dump())) == 10);
 }
 
 TEST_CASE("Text that is not UTF-8 is read as Python's errors=replace reads it") {
