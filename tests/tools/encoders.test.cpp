@@ -81,7 +81,7 @@ TEST_CASE("prune fine-tunes a BERT on pairs and writes what eval and info read; 
   CHECK(info.json().at("task") == "classification with 3 labels");
 
   std::string long_val;  // so that there is time to be interrupted in
-  for (int i = 0; i < 100; ++i) long_val += read(examples + "/pairs.jsonl");
+  for (int i = 0; i < 25; ++i) long_val += read(examples + "/pairs.jsonl");
   write(scratch / "long.jsonl", long_val);
   const Result stopped = run(how(scratch / "long.jsonl") + std::vector<std::string>{"--batch", "4", "--runs", "1", "-o", scratch / "again", "--save-every", "10"},
                              {.interrupt_after = "step 20/40"});
