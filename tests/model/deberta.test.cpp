@@ -6,7 +6,7 @@
 
 #include "compiled_deberta.hpp"
 #include "dropped.hpp"
-#include "golden.hpp"
+#include "golden_gradients.hpp"
 #include "model_files.hpp"
 #include "temporary_directory.hpp"
 

@@ -14,7 +14,7 @@
 
 #include "compiled_gpt2.hpp"
 #include "dropped.hpp"
-#include "golden.hpp"
+#include "golden_gradients.hpp"
 #include "model_files.hpp"
 #include "temporary_directory.hpp"
 

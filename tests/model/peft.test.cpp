@@ -10,7 +10,7 @@
 #include <filesystem>
 
 #include "compiled_files.hpp"
-#include "golden.hpp"
+#include "golden_gradients.hpp"
 #include "temporary_directory.hpp"
 
 namespace esp = espalier;

@@ -16,7 +16,7 @@
 #include <type_traits>
 
 #include "dropped.hpp"
-#include "golden.hpp"
+#include "golden_gradients.hpp"
 #include "temporary_directory.hpp"
 #include "training_log.hpp"
 

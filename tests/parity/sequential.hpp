@@ -8,6 +8,7 @@
 #include <espalier/prune/importance/wanda.hpp>
 
 #include "parity/modules.hpp"
+#include "parity/small_models.hpp"
 #include "parity/whole.hpp"
 #include "support/scores.hpp"
 
@@ -65,6 +66,34 @@ void sequential_scores(Judge& judge, const std::string& name, const Score& impor
   });
 }
 
+/// Every family but Llama; of encoders the heads that have a map with an adapter, where there is one.
+template <class Device>
+void others_with_adapter_behind(Judge& judge) {
+  const Texts texts(0), offset(1);
+  {
+    using Model = Gpt2<Device, SequentialAdapter>;
+    const Tokens batch(kVocab, {2, 19});
+    whole_model<Model>(judge, "GPT-2, adapter behind", other_gpt2(), batch);
+    whole_model<Model>(judge, "GPT-2, adapter behind, by layers", small_gpt2(), batch, Granularity::layers);
+  }
+  {
+    using Model = BertForSequenceClassification<Device, SequentialAdapter>;
+    whole_model<Model>(judge, "BERT, adapter behind, a class", small_bert<typename Model::Config>(0), texts.with_class());
+  }
+  {
+    using Model = RobertaForMaskedLM<Device, SequentialAdapter>;
+    whole_model<Model>(judge, "RoBERTa, adapter behind, masked words", small_bert<typename Model::Config>(1), offset.with_words());
+  }
+  {
+    using Model = DebertaForMaskedLM<Device, SequentialAdapter>;
+    using Config = typename Model::Config;
+    whole_model<Model>(judge, "DeBERTa, adapter behind, masked words, a convolution", small_deberta<Config>({.taps = 3}), texts.with_words());
+    whole_model<Model>(judge, "DeBERTa, adapter behind, masked words, maps of positions' own", small_deberta<Config>({.shared = false}),
+                       texts.with_words());
+  }
+  whole_model<VitForImageClassification<Device, SequentialAdapter>>(judge, "ViT, adapter behind", small_vit(), Images());
+}
+
 template <class Device>
 void sequential(Judge& judge) {
   using Projection = Linear<Device, SequentialAdapter>;
@@ -82,14 +111,19 @@ void sequential(Judge& judge) {
                               return subject;
                             });
       }
+  using Model = Llama<Device, SequentialAdapter>;
   const auto llamas = small_llamas();
+  const Tokens batch(kVocab, {2, 19});
   for (const std::size_t n : {0, 4})
-    whole_model<Llama<Device, SequentialAdapter>>(judge, format("Llama, adapter behind, {}", llamas[n].name), llamas[n].config,
-                                                  Tokens(llamas[n].config.vocab, {2, 19}));
+    whole_model<Model>(judge, format("Llama, adapter behind, {}", llamas[n].name), llamas[n].config, batch);
+  if constexpr (precision_of<Device> == Precision::fp64)
+    for (const Granularity by : {Granularity::queries, Granularity::layers, Granularity::hidden})
+      whole_model<Model>(judge, format("Llama, adapter behind, by {}", espalier::name_of(by)), llamas[1].config, batch, by);
   sequential_scores<Device>(judge, "Taylor", TaylorImportance{});
   sequential_scores<Device>(judge, "full Taylor", FullTaylorImportance{});
   sequential_scores<Device>(judge, "Wanda", WandaImportance{});
   sequential_scores<Device>(judge, "OBS", OBSImportance{.damp = 1});
+  if constexpr (precision_of<Device> == Precision::fp64) others_with_adapter_behind<Device>(judge);
 }
 
 }  // namespace espalier::test::parity

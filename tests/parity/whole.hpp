@@ -3,8 +3,11 @@
 // A whole model of any family with any adapter: logits, loss, gradients, and the laws that it has to keep by itself.
 #include <espalier/nn/merge.hpp>
 #include <espalier/prune/compact.hpp>
+#include <espalier/prune/importance/full_taylor.hpp>
+#include <espalier/prune/importance/taylor.hpp>
 
 #include "parity/llamas.hpp"
+#include "support/scores.hpp"
 
 namespace espalier::test::parity {
 
@@ -36,11 +39,22 @@ std::vector<double> gradients_of(Model& model, const Batch& batch) {
   return fetch(model.device(), model.run.arena.grad(), model.run.arena.size());
 }
 
+/// Of the units of every group.
+template <class Model, class Batch, class Score>
+void add_scores(Outputs& out, Model& model, const Batch& batch, const char* name, const Score& importance) {
+  clear_gradients(model);
+  const auto groups = group_scores(model, importance, Normalise::alive, [&] { model.loss(batch); });
+  for (std::size_t g = 0; g < groups.size(); ++g) out.add(format("{}, group {}", name, g), Match::near, groups[g]);
+}
+
+/// by: what leaves together, in fp64; scores are compared there, too.
 template <class Model, class Batch>
-void whole_model(Judge& judge, const std::string& name, const typename Model::Config& config, const Batch& batch, double dropout = 0) {
+void whole_model(Judge& judge, const std::string& name, const typename Model::Config& config, const Batch& batch,
+                 [[maybe_unused]] Granularity by = Granularity::groups) {
   using Device = typename Model::DeviceType;
+  constexpr bool fp64 = precision_of<Device> == Precision::fp64;
   run_case<Device>(judge, "families/" + name, [&](Device& device, Thrice& thrice) {
-    const typename Model::AdapterOptions adapter{.rank = 2, .alpha = 4, .dropout = dropout};
+    const typename Model::AdapterOptions adapter{.rank = 2, .alpha = 4};
     auto kept = random_model<Model>(device, config, adapter);
     thrice([&](Outputs& out) {
       out.add("logits", Match::near, logits_of(kept, batch));
@@ -58,12 +72,20 @@ void whole_model(Judge& judge, const std::string& name, const typename Model::Co
       out.agree("merged == unmerged", logits_of(model, batch), plain);
       unmerge(model);
       out.agree("merged and back", logits_of(model, batch), plain);
+      if constexpr (fp64) espalier::detail::prune_by(model, by);
       mask_every(model, 2, /*straight_through=*/true);
       out.add("gradients behind a straight-through mask", Match::near, gradients_of(model, batch));
       mask_every(model, 2);
       const auto masked = logits_of(model, batch);
       out.holds("masks change the logits", masked != plain);
       out.add("masked gradients", Match::near, gradients_of(model, batch));
+      if constexpr (fp64) {
+        merge(model);
+        out.agree("masked and merged", logits_of(model, batch), masked);
+        unmerge(model);
+        add_scores(out, model, batch, "Taylor", TaylorImportance{});
+        add_scores(out, model, batch, "full Taylor", FullTaylorImportance{});
+      }
       compact(model);
       out.agree("masked == compacted", logits_of(model, batch), masked);
       const auto fewer = gradients_of(model, batch);

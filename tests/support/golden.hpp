@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <espalier/core/batch.hpp>
 #include <espalier/core/text_batch.hpp>
-#include <espalier/core/visit.hpp>
 #include <espalier/io/safetensors.hpp>
 #include <string>
 #include <vector>
@@ -55,23 +52,6 @@ double relative_gap(const std::vector<T>& a, const std::vector<U>& b) {
     worst = std::max(worst, i < a.size() ? std::abs(double(a[i]) - double(b[i])) : 1e300);
   }
   return a.size() == b.size() && top > 0 && std::isfinite(worst) ? worst / top : 1e300;
-}
-
-/// Every gradient that a model has now against peft's, and as many as peft's adapter has tensors; `named` makes peft's path of ours.
-template <class Model, class Case, class F>
-void expect_gradients(Model& model, const Case& golden, double bound, F named) {
-  std::size_t compared = 0;
-  for_each_parameter(model, [&](const std::string& path, auto& p) {
-    CAPTURE(path);
-    const std::vector<typename Model::DeviceType::Activation> gradient(p.grad.data, p.grad.data + p.size());
-    CHECK(relative_gap(gradient, golden.numbers("grad.base_model.model." + named(path))) < bound);
-    ++compared;
-  });
-  CHECK(compared == SafetensorsFile(golden.directory + "/adapter/adapter_model.safetensors").tensors().size());
-}
-template <class Model, class Case>
-void expect_gradients(Model& model, const Case& golden, double bound) {
-  expect_gradients(model, golden, bound, [](const std::string& path) { return path; });
 }
 
 }  // namespace espalier::test
