@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// GPT-2 and the encoders: learned positions, fused projections, norms with a bias, padding, images, heads of tasks. In
-// fp64 all heads and all ways to see distances, too.
+// GPT-2 and the encoders: learned positions, fused projections, norms with a bias, padding, images, heads of tasks, and in
+// fp64 every way to see distances. The other heads of masked words are sequential.hpp's, behind whose maps adapters stand.
 #include "parity/small_models.hpp"
 #include "parity/whole.hpp"
 
@@ -25,10 +25,6 @@ void berts(Judge& judge) {
     whole_model<Model>(judge, "RoBERTa, several labels, padding", small_bert<typename Model::Config>(1, Problem::several_labels),
                        offset.with_bits());
   }
-  if constexpr (precision_of<Device> == Precision::fp64) {
-    using Model = RobertaForMaskedLM<Device, LowRankAdapter>;
-    whole_model<Model>(judge, "RoBERTa, masked words", small_bert<typename Model::Config>(1), offset.with_words());
-  }
 }
 
 template <class Device>
@@ -43,11 +39,8 @@ void debertas(Judge& judge) {
                        small_deberta<Config>({.content_to_position = false, .shared = false}), texts.with_class());
     whole_model<Model>(judge, "DeBERTa, positions and no distances", small_deberta<Config>({.positions = 24, .relative = false}),
                        texts.with_class());
-    using Masked = DebertaForMaskedLM<Device, LowRankAdapter>;
-    using MaskedConfig = typename Masked::Config;
-    whole_model<Masked>(judge, "DeBERTa, masked words", small_deberta<MaskedConfig>({}), texts.with_words());
-    whole_model<Masked>(judge, "DeBERTa, masked words, maps of positions' own",
-                        small_deberta<MaskedConfig>({.shared = false, .positions = 24}), texts.with_words());
+    whole_model<Model>(judge, "DeBERTa, positions and distances, maps of positions' own",
+                       small_deberta<Config>({.shared = false, .positions = 24}), texts.with_class());
   }
 }
 

@@ -47,7 +47,7 @@ void add_scores(Outputs& out, Model& model, const Batch& batch, const char* name
   for (std::size_t g = 0; g < groups.size(); ++g) out.add(format("{}, group {}", name, g), Match::near, groups[g]);
 }
 
-/// by: what leaves together, in fp64; scores are compared there, too.
+/// by: what leaves together, in fp64. Scores, there, of adapters behind the weight: see importance.hpp for those beside it.
 template <class Model, class Batch>
 void whole_model(Judge& judge, const std::string& name, const typename Model::Config& config, const Batch& batch,
                  [[maybe_unused]] Granularity by = Granularity::groups) {
@@ -83,8 +83,10 @@ void whole_model(Judge& judge, const std::string& name, const typename Model::Co
         merge(model);
         out.agree("masked and merged", logits_of(model, batch), masked);
         unmerge(model);
-        add_scores(out, model, batch, "Taylor", TaylorImportance{});
-        add_scores(out, model, batch, "full Taylor", FullTaylorImportance{});
+        if constexpr (decltype(Model::Projection::adapter)::kInput == Axis::rows) {
+          add_scores(out, model, batch, "Taylor", TaylorImportance{});
+          add_scores(out, model, batch, "full Taylor", FullTaylorImportance{});
+        }
       }
       compact(model);
       out.agree("masked == compacted", logits_of(model, batch), masked);

@@ -162,8 +162,8 @@ struct ParallelCase {
   }
   static LowRankOptions adapter() { return {.rank = rank, .alpha = 4}; }
   template <Backend Device>
-  Single<Device> model(Device& device, Axis axis, Index width) const {
-    Single<Device> m(device, out, in, true, adapter(), axis, width);
+  Single<Device, LowRankAdapter> model(Device& device, Axis axis, Index width) const {
+    Single<Device, LowRankAdapter> m(device, out, in, true, adapter(), axis, width);
     m.set(w, a, b, bias);
     return m;
   }
