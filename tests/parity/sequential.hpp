@@ -114,7 +114,7 @@ void sequential(Judge& judge) {
   using Model = Llama<Device, SequentialAdapter>;
   const auto llamas = small_llamas();
   const Tokens batch(kVocab, {2, 19});
-  for (const std::size_t n : {0, 4})
+  for (const std::size_t n : {0u, 4u})
     whole_model<Model>(judge, format("Llama, adapter behind, {}", llamas[n].name), llamas[n].config, batch);
   if constexpr (precision_of<Device> == Precision::fp64)
     for (const Granularity by : {Granularity::queries, Granularity::layers, Granularity::hidden})

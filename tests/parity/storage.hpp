@@ -12,7 +12,7 @@ namespace espalier::test::parity {
 template <class Device>
 void round_trips(Judge& judge) {
   const auto all = small_llamas();
-  for (const std::size_t n : {1, 3, 5, 7}) {
+  for (const std::size_t n : {1u, 3u, 5u, 7u}) {
     const NamedLlama& llama = all[n];
     run_case<Device>(judge, format("storage/saved and loaded/{}", llama.name), [&](Device& device, Thrice& thrice) {
       using Model = Llama<Device, LowRankAdapter>;
