@@ -76,6 +76,14 @@ TEST_CASE("masked == compacted, merged == unmerged, for every shape of the famil
     CHECK(left == 1 + count_trainable(model));  // all that is left has one
     merge(model);
     CHECK(relative_error(logits(model, batch), masked) <= 1e-12);
+
+    auto merged = random_llama<Model>(device, config, {.rank = 2});
+    mask_some(merged);
+    merge(merged);
+    compact(merged);
+    CHECK(relative_error(logits(merged, batch), masked) <= 1e-12);
+    unmerge(merged);
+    CHECK(relative_error(logits(merged, batch), masked) <= 1e-12);
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Gradients of whole encoders by complex step on the loss, with and without adapters, padding and unit masks; masks and
-// compaction with adapters beside and behind the weight; and a model that learns and is pruned in a loop written by hand.
+// compaction with adapters beside and behind the weight, through files as well; and a model that learns and is pruned in a loop
+// written by hand.
 #include <algorithm>
 #include <doctest/doctest.h>
 #include <espalier/adapter/frozen.hpp>
@@ -13,6 +14,7 @@
 #include <espalier/train/adamw.hpp>
 
 #include "allocations.hpp"
+#include "through_files.hpp"
 #include "whole_model.hpp"
 
 using namespace espalier;
@@ -79,6 +81,7 @@ TEST_CASE("gradients of every task are the derivative of its loss, with and with
       CHECK(gradient_error<LowRankAdapter, Classes>(c, batch, mask) <= 1e-12);
       CHECK(gradient_error<LowRankAdapter, RobertaClasses>(c, batch, mask) <= 1e-12);
       CHECK(gradient_error<SequentialAdapter, Classes>(c, batch, mask) <= 1e-12);
+      CHECK(gradient_error<SequentialAdapter, RobertaClasses>(c, batch, mask) <= 1e-12);
       CHECK(gradient_error<Frozen, Classes>(c, batch, mask) <= 1e-12);
       c.trained_pooler = true;
       CHECK(gradient_error<LowRankAdapter, Classes>(c, batch, mask) <= 1e-12);
@@ -132,6 +135,11 @@ TEST_CASE("masked == compacted == merged for each group, with adapters beside an
     expect_merged_first<EncoderModel<Real, SequentialAdapter, Classes>>(c, batch);
     expect_merged_first<EncoderModel<Real, SequentialAdapter, RobertaClasses>>(c, batch);
   }
+}
+
+TEST_CASE("an adapter behind the weight goes through files, that of the pooler too") {
+  const TextBatch batch{.tokens = kTokens, .visible = kVisible, .segments = kSegments, .shape = kShape};
+  expect_through_files<EncoderModel<Real, SequentialAdapter, Classes>>("bert-classes", batch, {Layout::padded});
 }
 
 TEST_CASE("a classifier learns, is pruned on the way and compacted, in a loop written by hand") {

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Whole GPT-2s: gradients by complex step on the loss, masks and compaction, with adapters beside and behind the weight, and in full.
+// Whole GPT-2s: gradients by complex step on the loss, masks, compaction and files, with adapters beside and behind the weight,
+// and in full.
 #include <doctest/doctest.h>
 #include <espalier/adapter/full.hpp>
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/adapter/sequential.hpp>
-#include <espalier/model/gpt2.hpp>
+#include <espalier/model/gpt2_files.hpp>
 
 #include "scores.hpp"
 #include "sequential_scores.hpp"
+#include "through_files.hpp"
 #include "whole_model.hpp"
 
 using namespace espalier;
@@ -84,4 +86,9 @@ TEST_CASE("behind a fused projection a head scores what the definition adds up: 
       CHECK(relative_error(scores[2 * l + 1], channels) <= 1e-12);
     }
   }
+}
+
+TEST_CASE("an adapter behind the weight goes through files: padded, or each layer as it is") {
+  for (const char* name : {"gpt2", "gpt2-odd"})
+    expect_through_files<Gpt2<Real, SequentialAdapter>>(name, kBatch, {Layout::padded, Layout::compact});
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Whole ViTs: gradients by complex step on the loss, masks and compaction, with adapters beside and behind the weight.
+// Whole ViTs: gradients by complex step on the loss, masks, compaction and files, with adapters beside and behind the weight.
 #include <doctest/doctest.h>
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/adapter/sequential.hpp>
-#include <espalier/model/vit.hpp>
+#include <espalier/model/vit_files.hpp>
 
+#include "through_files.hpp"
 #include "whole_model.hpp"
 
 using namespace espalier;
@@ -12,14 +13,14 @@ using namespace espalier::test;
 
 namespace {
 
-/// Three images of two channels, with a row of pixels that belongs to no patch.
+/// Three images of two channels, with a row of pixels that belongs to no patch; or others.
 struct Images {
-  std::vector<float> pixels = std::vector<float>(3 * 2 * 5 * 4);
+  std::vector<float> pixels;
   std::vector<int> classes{2, -100, 0};
   ImageBatch batch;
-  Images() {
+  explicit Images(Index channels = 2, Index height = 5, Index width = 4) : pixels(std::size_t(3 * channels * height * width)) {
     fill(pixels.data(), Index(pixels.size()), 11);
-    batch = {.pixels = pixels, .batch = 3, .channels = 2, .height = 5, .width = 4, .labels = {.classes = classes}};
+    batch = {.pixels = pixels, .batch = 3, .channels = channels, .height = height, .width = width, .labels = {.classes = classes}};
   }
 };
 
@@ -59,4 +60,10 @@ TEST_CASE("masked == compacted == merged for each group, with adapters beside an
 TEST_CASE("an adapter behind the weight that was trained without masks is merged before units leave") {
   const Images images;
   expect_merged_first<VitForImageClassification<Real, SequentialAdapter>>(sizes(true), images.batch);
+}
+
+TEST_CASE("an adapter behind the weight goes through files, also where queries, keys and values have no bias") {
+  using Model = VitForImageClassification<Real, SequentialAdapter>;
+  expect_through_files<Model>("vit", Images(3, 8, 8).batch, {Layout::padded});
+  expect_through_files<Model>("vit-odd", Images(2, 7, 6).batch, {Layout::padded});
 }
