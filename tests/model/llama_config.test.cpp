@@ -191,7 +191,7 @@ TEST_CASE("malformed and unsupported settings are refused by name") {
 }
 
 TEST_CASE("what is written reads back as the same model, in the older keys, and keeps what it does not understand") {
-  for (const char* name : esp::test::golden_cases) {
+  for (const std::string& name : esp::test::golden_llamas()) {
     CAPTURE(name);
     const auto from = json::read_file(esp::test::golden_directory(name) + "/config.json");
     const auto config = read(from);

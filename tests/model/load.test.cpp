@@ -71,7 +71,7 @@ void refuse(const std::string& directory, esp::Errc code, const std::string& wor
 }  // namespace
 
 TEST_CASE("every checkpoint that transformers wrote gives transformers' logits, in double to rounding") {
-  for (const char* name : esp::test::golden_cases) {
+  for (const std::string& name : esp::test::golden_llamas()) {
     CAPTURE(name);
     const Golden golden(name);
     CHECK(relative_gap(logits_of<esp::Cpu<double>>(golden), golden.numbers("logits64")) < 1e-12);

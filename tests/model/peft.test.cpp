@@ -51,7 +51,7 @@ json::Value with(const std::string& key, json::Value value) {
 }  // namespace
 
 TEST_CASE("adapters that peft wrote give peft's logits, loss and gradients, in double to rounding") {
-  for (const char* name : esp::test::golden_cases) {
+  for (const std::string& name : esp::test::golden_llamas()) {
     CAPTURE(name);
     expect_golden<double>(Golden(name), 1e-12, 1e-10);
     expect_golden<float>(Golden(name), 1e-5, 1e-4);

@@ -50,7 +50,7 @@ std::vector<double> reload(const std::string& directory, const Golden& golden) {
 }  // namespace
 
 TEST_CASE("masked, compacted, padded and uniform are one function, for every model type") {
-  for (const char* name : esp::test::golden_cases) {
+  for (const std::string& name : esp::test::golden_llamas()) {
     for (const bool uniform : {false, true}) {
       CAPTURE(name);
       CAPTURE(uniform);

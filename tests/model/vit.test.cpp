@@ -28,7 +28,7 @@ namespace {
 
 template <class T>
 using Vit = esp::VitForImageClassification<esp::Cpu<T>, esp::LowRankAdapter>;
-const char* const cases[] = {"vit", "vit-odd"};
+std::vector<std::string> cases() { return esp::test::golden_cases({"ViTForImageClassification"}); }
 
 /// The images that went in, and what transformers and peft made of them.
 struct Golden {
@@ -70,7 +70,7 @@ void expect_golden(const Golden& golden, double bound, double gradient_bound) {
 }  // namespace
 
 TEST_CASE("logits and loss are transformers'; with adapter and head, logits, loss and gradients are peft's") {
-  for (const char* name : cases) {
+  for (const std::string& name : cases()) {
     CAPTURE(name);
     expect_golden<double>(Golden(name), 1e-12, 1e-10);
     expect_golden<float>(Golden(name), 1e-5, 1e-4);
@@ -104,7 +104,7 @@ TEST_CASE("what is dropped while a model is trained is dropped where transformer
 }
 
 TEST_CASE("load and save leave every byte of the tensors as it was, and an adapter goes out as peft wrote it, head and all") {
-  for (const char* name : cases) {
+  for (const std::string& name : cases()) {
     CAPTURE(name);
     const Golden golden(name);
     const TemporaryDirectory folder;

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "golden.hpp"
 
+#include <doctest/doctest.h>
+
 #include <cstdint>
+#include <espalier/io/file.hpp>
+#include <espalier/io/json_file.hpp>
 #include <span>
 
 namespace espalier::test {
@@ -20,7 +24,30 @@ std::vector<double> numbers_of(const SafetensorsFile& file, const std::string& n
   return x;
 }
 
+/// What the tests know. Whoever brings another class asks for its checkpoints where they are read and written.
+constexpr std::string_view kClasses[] = {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GPT2LMHeadModel",
+                                         "BertForSequenceClassification", "BertForMaskedLM", "RobertaForSequenceClassification",
+                                         "RobertaForMaskedLM", "DebertaV2ForSequenceClassification", "DebertaV2ForMaskedLM",
+                                         "ViTForImageClassification"};
+
 }  // namespace
+
+std::vector<std::string> golden_cases(std::initializer_list<std::string_view> classes) {
+  const auto among = [](const auto& some, std::string_view name) { return std::find(std::begin(some), std::end(some), name) != std::end(some); };
+  for (const std::string_view name : classes) REQUIRE(among(kClasses, name));
+  std::vector<std::string> cases;
+  for (const std::string& name : io::list_directory(golden_directory(""))) {
+    const json::Value config = json::read_file(golden_directory(name) + "/config.json");
+    const std::string& its_class = config.at("architectures").at(0).as_string();
+    CAPTURE(name);
+    CAPTURE(its_class);
+    CHECK(among(kClasses, its_class));
+    if (among(classes, its_class)) cases.push_back(name);
+  }
+  REQUIRE_FALSE(cases.empty());
+  std::sort(cases.begin(), cases.end());
+  return cases;
+}
 
 Golden::Golden(const std::string& name)
     : directory(golden_directory(name)), file(directory + "/golden.safetensors"), tokens(integers(file, "input_ids")) {
