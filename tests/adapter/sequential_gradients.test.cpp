@@ -3,10 +3,7 @@
 #include <espalier/adapter/sequential.hpp>
 #include <espalier/nn/feed_forward.hpp>
 
-#include "gradients.hpp"
-#if !defined(ESPALIER_TEST_ORACLE_ONLY)
-#include <espalier/backend/cpu.hpp>
-#endif
+#include "derivative.hpp"
 
 using namespace espalier;
 using namespace espalier::test;
@@ -15,12 +12,7 @@ TEST_CASE("backward is the derivative of forward: linear, attention and feed-for
   constexpr Shape shape{2, 5};
   const LowRankOptions options{.rank = 3, .alpha = 6};
   const auto check = [&](const auto& make, Index in, bool training = false) {
-    const auto exact = complex_step_gradients(make, shape, in, training);
-    CHECK(worst_error(backward_gradients<Real>(make, shape, in, training), exact) <= 1e-12);
-#if !defined(ESPALIER_TEST_ORACLE_ONLY)
-    CHECK(worst_error(backward_gradients<Cpu<double>>(make, shape, in, training), exact) <= 1e-12);
-    CHECK(worst_error(backward_gradients<Cpu<float>>(make, shape, in, training), exact) <= 5e-5);
-#endif
+    expect_derivative(make, shape, in, training);
   };
   const auto linear = [](bool bias, const LowRankOptions& o) {
     return [=](auto& device) {

@@ -2,11 +2,11 @@
 // Attention that knows where queries and keys stand, against its definition: one row of the softmax at a time.
 #include <doctest/doctest.h>
 #include <cmath>
-#include <espalier/backend/cpu.hpp>
 #include <espalier/kernel/attention_positions.hpp>
 #include <espalier/nn/relative_buckets.hpp>
 #include <vector>
 
+#include "cpu_or_oracle.hpp"
 #include "gradients.hpp"
 #if defined(_OPENMP)
 #include <omp.h>

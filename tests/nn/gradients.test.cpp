@@ -6,10 +6,7 @@
 #include <espalier/nn/block.hpp>
 #include <espalier/nn/recompute.hpp>
 
-#include "gradients.hpp"
-#if !defined(ESPALIER_TEST_ORACLE_ONLY)
-#include <espalier/backend/cpu.hpp>
-#endif
+#include "derivative.hpp"
 
 using namespace espalier;
 using namespace espalier::test;
@@ -59,19 +56,9 @@ struct Angled {
   }
 };
 
-/// Backward in fp64 against the complex step, and in fp32 against fp64.
 template <class Make>
 void check(const Make& make, Index in, bool training = false) {
-  const auto exact = complex_step_gradients(make, kShape, in, training);
-  const auto real = backward_gradients<Real>(make, kShape, in, training);
-  CHECK(worst_error(real, exact) <= 1e-12);
-  double total = 0;
-  for (std::size_t i = 0; i < exact.tensors.size(); ++i) total += exact.norm(i);
-  CHECK(total > 0);
-#if !defined(ESPALIER_TEST_ORACLE_ONLY)
-  CHECK(worst_error(backward_gradients<Cpu<double>>(make, kShape, in, training), real) <= 1e-12);
-  CHECK(worst_error(backward_gradients<Cpu<float>>(make, kShape, in, training), real) <= 5e-5);
-#endif
+  expect_derivative(make, kShape, in, training);
 }
 
 struct AttentionCase {
