@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A block and a score of one's own, registered nowhere: a GPT-2 whose attention and feed-forward layer work side by side.
+// All that defines them stands above main, which trains the model and prunes it.
 #include <espalier/espalier.hpp>
 #include <espalier/backend/cpu.hpp>
 

@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: MIT
-# Plants one fault at a time in a copy of the headers, rebuilds the tests of gradients that it concerns against the copy,
-# and demands that they fail: a test that cannot fail proves nothing.
+# Plants one fault at a time in a copy of the headers, rebuilds the test file that it concerns against the copy, and demands
+# that it fails: a test that cannot fail proves nothing.
 #   cmake -DSOURCE=<repository> -DWORK=<scratch folder> -DCXX=<compiler> [-DDOCTEST=<include folder>] [-DPART=<p> -DPARTS=<n>] -P faults.cmake
 # Of n runs side by side, each in a folder of its own, run p of 0 ... n-1 plants every n-th fault.
 if(NOT CXX)
   set(CXX c++)
 endif()
-set(flags -std=c++20 -O0 -w -DDOCTEST_CONFIG_IMPLEMENT_WITH_MAIN -DESPALIER_TEST_ORACLE_ONLY -I${SOURCE}/tests/support)
+set(flags -std=c++20 -O0 -w -DESPALIER_TEST_ORACLE_ONLY -I${SOURCE}/tests/support)
 if(DOCTEST)
   list(APPEND flags -isystem ${DOCTEST})
 endif()
 file(REMOVE_RECURSE ${WORK})
 file(COPY ${SOURCE}/include DESTINATION ${WORK})
-
-# Those of the file that `concerned` names.
-set(concerned nn/gradients)
-function(run_gradient_tests result)
-  execute_process(COMMAND ${CXX} ${flags} -I${WORK}/include ${SOURCE}/tests/${concerned}.test.cpp -o ${WORK}/gradients
+function(compile source result)
+  execute_process(COMMAND ${CXX} ${flags} -I${WORK}/include ${SOURCE}/tests/${source} ${ARGN} -o ${WORK}/${result}
                   RESULT_VARIABLE built ERROR_VARIABLE message)
   if(NOT built EQUAL 0)
-    message(FATAL_ERROR "the gradient tests do not compile:\n${message}")
+    message(FATAL_ERROR "tests/${source} does not compile:\n${message}")
   endif()
-  execute_process(COMMAND ${WORK}/gradients RESULT_VARIABLE code OUTPUT_QUIET ERROR_QUIET)
+endfunction()
+compile(support/main.cpp main.o -c)
+
+# The file that `concerned` names.
+function(run_tests result)
+  compile(${concerned}.test.cpp program ${WORK}/main.o)
+  execute_process(COMMAND ${WORK}/program RESULT_VARIABLE code OUTPUT_QUIET ERROR_QUIET)
   set(${result} ${code} PARENT_SCOPE)
 endfunction()
 
@@ -29,15 +32,18 @@ if(NOT PARTS)
   set(PART 0)
   set(PARTS 1)
 endif()
-foreach(concerned IN ITEMS adapter/sequential_gradients nn/language_head nn/gradients)
-  if(PART EQUAL 0)
-    run_gradient_tests(code)
+set(turn 0)
+foreach(concerned IN ITEMS nn/gradients nn/fused_attention nn/mlp adapter/sequential_gradients nn/language_head
+                           kernel/relative_position kernel/position model/bert_positions)
+  math(EXPR mine "${turn} % ${PARTS}")
+  math(EXPR turn "${turn} + 1")
+  if(mine EQUAL PART)
+    run_tests(code)
     if(NOT code EQUAL 0)
       message(FATAL_ERROR "tests/${concerned}.test.cpp fails without any fault planted")
     endif()
   endif()
 endforeach()
-set(concerned nn/gradients)
 set(caught 0)
 set(missed 0)
 set(turn 0)
@@ -55,20 +61,21 @@ function(plant file name sound_text faulty_text)
     message(FATAL_ERROR "${file} no longer says: ${sound_text}")
   endif()
   file(WRITE ${path} "${faulty}")
-  run_gradient_tests(code)
+  run_tests(code)
   file(WRITE ${path} "${sound}")
-  if(code EQUAL 0)
-    message("MISSED  ${file}: ${name}")
-    math(EXPR missed "${missed} + 1")
-  else()
+  if(code EQUAL 1)  # a test has failed; a program that crashes has caught nothing
     message("caught  ${file}: ${name}")
     math(EXPR caught "${caught} + 1")
+  else()
+    message("MISSED  ${file}: ${name} (ended with ${code})")
+    math(EXPR missed "${missed} + 1")
   endif()
   set(missed ${missed} PARENT_SCOPE)
   set(caught ${caught} PARENT_SCOPE)
 endfunction()
 
 # file, the fault, what stands there, what is put in its place
+set(concerned nn/gradients)
 plant([[adapter/low_rank.hpp]] [[missing scale in dB]]
       [[gemm(T(scale), dy.t(), act.z, T(1), b.grad)]]
       [[gemm(T(1), dy.t(), act.z, T(1), b.grad)]])
@@ -154,6 +161,46 @@ plant([[adapter/sequential.hpp]] [[dh without the way through the adapter]]
 plant([[adapter/sequential.hpp]] [[outputs masked on one side only]]
       [[if (mask) apply(pass, dh, mask.backward, mask.width, dh);]]
       [[(void)0;]])
+
+set(concerned nn/mlp)
+plant([[kernel/layer_norm.hpp]] [[mean of the gradient not taken away]]
+      [[(g[j] * widen<A>(dyi[j]) - plain - normal * along)]]
+      [[(g[j] * widen<A>(dyi[j]) - normal * along)]])
+plant([[kernel/activation.hpp]] [[slope of GELU without the density]]
+      [[return {x * below, below + x * density};]]
+      [[return {x * below, below};]])
+plant([[kernel/activation.hpp]] [[channels learn that are masked]]
+      [[dxi[j] = T(widen<A>(dhi[j]) * m[j] * F()]]
+      [[dxi[j] = T(widen<A>(dhi[j]) * F()]])
+
+set(concerned nn/fused_attention)
+plant([[nn/fused_attention.hpp]] [[keys and values take each other's gradient]]
+      [[part(d, 0), part(d, 1), part(d, 2)]]
+      [[part(d, 0), part(d, 2), part(d, 1)]])
+plant([[nn/fused_attention.hpp]] [[a head that leaves forgets its values]]
+      [[{&in, Axis::rows, d, 2 * d}]]
+      [[{&in, Axis::rows, d, d}]])
+plant([[nn/merge.hpp]] [[bias not merged with an adapter behind it]]
+      [[if (adapter.kInput == Axis::rows && !p.bias.empty()) {]]
+      [[if (false) {]])
+
+set(concerned kernel/relative_position)
+plant([[kernel/relative_position.hpp]] [[what a query says to where a key stands, read from the other end]]
+      [[product.row(w.at(i, l))[l]; });]]
+      [[product.row(w.count - 1 - w.at(i, l))[l]; });]])
+plant([[kernel/relative_position.hpp]] [[gradient by way of the other table of positions]]
+      [[const auto r = of_lanes(place);]]
+      [[const auto r = of_rows(place);]])
+
+set(concerned kernel/position)
+plant([[kernel/position.hpp]] [[positions that are given are not looked at]]
+      [[position.row(at != nullptr ? at[i] : i % seq)]]
+      [[position.row(i % seq)]])
+
+set(concerned model/bert_positions)
+plant([[model/bert.hpp]] [[RoBERTa counts padding, too]]
+      [[count += text;]]
+      [[++count;]])
 
 message("${caught} faults caught, ${missed} missed")
 if(missed GREATER 0 OR caught EQUAL 0)
