@@ -85,7 +85,7 @@ FitRun::FitRun(const Request& request, const Console& console)
 /// What cannot be reached is refused before anything is written.
 void FitRun::foresee() {
   const Settings& s = request_.settings;
-  if (!plan_.prune || (plan_.target.seconds > 0 && !s.resume.empty())) return;
+  if (!plan_.prune || plan_.weights || (plan_.target.seconds > 0 && !s.resume.empty())) return;
   if (plan_.target.seconds > 0) {
     console_.say("measuring models of different size");
     plan_.timed = engine_->time_to(plan_);

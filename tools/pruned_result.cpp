@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "pruned_result.hpp"
 
+#include <cmath>
+
 #include "granularity.hpp"
 #include "numbers.hpp"
 #include "requests.hpp"
-#include "trouble.hpp"
 
 namespace espalier::tool {
 namespace {
@@ -91,8 +92,19 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
     if (s.target_latency_ms > 0) {
       latency = LatencyReached{s.target_latency_ms / 1e3, pruned.latency};
       if (!latency->within())
-        out.missed = format("the pruned model takes {}, which is not within {} % of {}: the machine is not as it was when models "
-                            "were measured", milliseconds(pruned.latency), 100 * latency->tolerance, milliseconds(latency->asked));
+        out.missed = Trouble{Errc::failed,
+                             format("the pruned model takes {}, which is not within {} % of {}: the machine is not as it was when models "
+                                    "were measured", milliseconds(pruned.latency), 100 * latency->tolerance, milliseconds(latency->asked)),
+                             "--target-latency-ms",
+                             "the result is in " + s.out + "; with more --runs, on a machine that does nothing else, medians hold still"};
+    }
+    if (units == nullptr) {
+      const std::string reached = format("{} % of the weights were to become zero and {} % did; the smallest step of {} is {} %",
+                                         fixed(100 * r.asked, 2), fixed(100 * r.reached, 2), s.granularity, fixed(100 * r.step, 2));
+      out.report.notes.push_back(reached + ".");
+      if (std::abs(r.reached - r.asked) > r.step / 2 + 1e-9)  // counts are what they have to be wherever bits were chosen
+        out.missed = Trouble{Errc::failed, reached + ": scores that were not finite have left masks as they were, as warnings say",
+                             "--granularity", "the result is in " + s.out + "; a lower --lr or more --damp may keep scores finite"};
     }
     out.target = target_table(r, fitted.pruner, left, latency);
     json::Value pruning = reached_json(r);
@@ -106,10 +118,8 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
   return out;
 }
 
-void require_reached(const PrunedResult& result, const Settings& s) {
-  if (result.missed.empty()) return;
-  throw Trouble{Errc::failed, result.missed, "--target-latency-ms",
-                "the result is in " + s.out + "; with more --runs, on a machine that does nothing else, medians hold still"};
+void require_reached(const PrunedResult& result) {
+  if (result.missed) throw *result.missed;
 }
 
 }  // namespace espalier::tool

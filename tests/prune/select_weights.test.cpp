@@ -80,7 +80,8 @@ Kept chosen(const WeightPattern& pattern, const std::vector<Scored<A>>& all, dou
   return kept;
 }
 
-/// The definition: lists of what competes, sorted with ties in order, of which the first k leave.
+/// The definition: lists of what competes, sorted with ties in order, of which the first leave for as long as their middle
+/// lies within the share of all weights.
 template <class A>
 Kept define(const WeightPattern& pattern, const std::vector<Scored<A>>& all, double share) {
   Kept kept;
@@ -91,17 +92,21 @@ Kept define(const WeightPattern& pattern, const std::vector<Scored<A>>& all, dou
     std::size_t n;
     std::vector<std::size_t> members;
   };
-  const auto leave = [&](std::vector<Unit> units, Index k) {
+  const auto leave = [&](std::vector<Unit> units, double s) {
     std::stable_sort(units.begin(), units.end(), [](const Unit& a, const Unit& b) {
       return a.gone != b.gone ? a.gone : a.score < b.score;
     });
-    for (Index i = 0; i < k; ++i)
-      for (const std::size_t e : units[std::size_t(i)].members) kept[units[std::size_t(i)].n][e] = 0;
+    double weights = 0, before = 0;
+    for (const Unit& u : units) weights += double(u.members.size());
+    for (const Unit& u : units) {
+      if (before + double(u.members.size()) / 2 > weights * s + 1e-9) break;
+      for (const std::size_t e : u.members) kept[u.n][e] = 0;
+      before += double(u.members.size());
+    }
   };
   const auto weight = [&](std::size_t n, std::size_t e) {
     return Unit{double(all[n].score[e]), !all[n].gone.empty() && all[n].gone[e] != 0, n, {e}};
   };
-  const auto k_of = [&](std::size_t n, double s) { return Index(std::floor(double(n) * s + 0.5 + 1e-9)); };
   std::vector<Unit> model;
   for (std::size_t n = 0; n < all.size(); ++n) {
     const Index out = all[n].out, in = all[n].in;
@@ -116,6 +121,7 @@ Kept define(const WeightPattern& pattern, const std::vector<Scored<A>>& all, dou
               u.members.push_back(std::size_t(r * in + c));
               u.score += double(all[n].score[std::size_t(r * in + c)]);
             }
+          u.score = double(A(u.score) / A(u.members.size()));
           projection.push_back(u);
         }
     } else {
@@ -124,21 +130,19 @@ Kept define(const WeightPattern& pattern, const std::vector<Scored<A>>& all, dou
         for (Index j = 0; j < in; ++j) row.push_back(weight(n, std::size_t(i * in + j)));
         projection.insert(projection.end(), row.begin(), row.end());
         if (pattern.kind == WeightPattern::Kind::n_of_m) {
-          const Index k = std::min(k_of(std::size_t(pattern.m), share), pattern.m - pattern.n);
-          for (Index j = 0; j < in; j += pattern.m) {
-            const Index count = std::min(pattern.m, in - j);
-            leave({row.begin() + j, row.begin() + j + count}, std::max<Index>(0, count - (pattern.m - k)));
-          }
+          const auto k = std::min(std::floor(double(pattern.m) * share + 0.5 + 1e-9), double(pattern.m - pattern.n));
+          for (Index j = 0; j < in; j += pattern.m)
+            leave({row.begin() + j, row.begin() + std::min(in, j + pattern.m)}, k / double(pattern.m));
         } else if (pattern.within == Within::row) {
-          leave(row, k_of(std::size_t(in), share));
+          leave(row, share);
         }
       }
     }
     const bool each = pattern.kind != WeightPattern::Kind::n_of_m && pattern.within == Within::projection;
-    if (each) leave(projection, k_of(projection.size(), share));
+    if (each) leave(projection, share);
     model.insert(model.end(), projection.begin(), projection.end());
   }
-  if (pattern.kind != WeightPattern::Kind::n_of_m && pattern.within == Within::model) leave(model, k_of(model.size(), share));
+  if (pattern.kind != WeightPattern::Kind::n_of_m && pattern.within == Within::model) leave(model, share);
   return kept;
 }
 
@@ -165,7 +169,8 @@ const WeightPattern kPatterns[] = {
     WeightPattern::n_of_m(5, 7),                WeightPattern::n_of_m(16, 50),
     WeightPattern::rows(),                      WeightPattern::columns(),
     WeightPattern::blocks(4, 4),                WeightPattern::blocks(3, 5, Within::model),
-    WeightPattern::rows(Within::model),         WeightPattern::blocks(2, 0)};
+    WeightPattern::rows(Within::model),         WeightPattern::columns(Within::model),
+    WeightPattern::blocks(2, 0)};
 
 double removed(const std::vector<double>& kept) { return double(std::count(kept.begin(), kept.end(), 0.0)); }
 
@@ -218,6 +223,72 @@ TEST_CASE("counts are exact: k of every row, k of every n:m group, k of all, for
   CHECK(WeightPattern::count(1000, 0.1) == 100);
 }
 
+TEST_CASE("blocks leave by what their weights are worth, however many they have, until the weights asked for have left") {
+  // Three long rows, each weight worth 1 to 3, and thirty short ones worth 2 each.
+  std::vector<Scored<double>> all{{3, 100, {}}, {30, 4, std::vector<double>(120, 2.0)}};
+  for (int i = 0; i < 300; ++i) all[0].score.push_back(1 + i / 100);
+  const auto rows = WeightPattern::rows(Within::model);
+  const auto left = [&](double share) {
+    const auto kept = chosen<Cpu<double>>(rows, all, share);
+    return std::pair(removed(kept[0]), removed(kept[1]));
+  };
+  CHECK(left(49.0 / 420) == std::pair(0.0, 0.0));    // the first has a hundred weights, and its middle lies behind
+  CHECK(left(50.0 / 420) == std::pair(100.0, 0.0));
+  CHECK(left(150.0 / 420) == std::pair(200.0, 0.0));
+  CHECK(left(299.9 / 420) == std::pair(200.0, 100.0));
+  CHECK(left(1.0) == std::pair(300.0, 120.0));
+
+  // Counts of weights are within half of the largest block, and where all are alike as the pattern says.
+  for (int percent = 0; percent <= 100; percent += 10)
+    for (const WeightPattern& p : {WeightPattern::blocks(4, 4), WeightPattern::blocks(4, 4, Within::model), WeightPattern::rows(Within::model),
+                                   WeightPattern::columns(Within::model), WeightPattern::columns()}) {
+      auto some = draw<double>(4, true, 3, 30);
+      some.push_back({9, 6, std::vector<double>(54, 1.0)});
+      const auto kept = chosen<Cpu<double>>(p, some, percent / 100.0);
+      double asked = 0, gone = 0, step = 0;
+      for (std::size_t n = 0; n < some.size(); ++n) {
+        const double weights = double(some[n].out * some[n].in) * percent / 100.0, own = removed(kept[n]);
+        asked += weights, gone += own, step = std::max(step, double(p.step(some[n].out, some[n].in)));
+        if (p.within == Within::model) continue;
+        CHECK(2 * std::abs(own - weights) <= double(p.step(some[n].out, some[n].in)) + 1e-6);
+        if (p.even(some[n].out, some[n].in)) CHECK(own == double(p.leaving(some[n].out, some[n].in, percent / 100.0)));
+      }
+      if (p.within == Within::model) CHECK(2 * std::abs(gone - asked) <= step + 1e-6);
+    }
+}
+
+TEST_CASE("of a rest that is no whole n:m group the same share leaves, and no more than n stay") {
+  for (const auto& [n, m] : {std::pair<Index, Index>{2, 4}, {4, 8}, {1, 3}, {16, 32}, {5, 7}}) {
+    const auto p = WeightPattern::n_of_m(n, m);
+    for (Index in = 1; in < 2 * m; ++in) {
+      const Index rest = in % m, leaving = p.leaving(1, in, p.share(0)) - in / m * (m - n);
+      CHECK(std::abs(double(leaving) - double(rest * (m - n)) / double(m)) <= 0.5);
+      CHECK(rest - leaving <= n);
+    }
+  }
+}
+
+TEST_CASE("blocks that are gone stay gone, whatever the others score, and however little more is asked for") {
+  for (const Within within : {Within::projection, Within::model}) {
+    const WeightPattern pattern = WeightPattern::blocks(3, 5, within);
+    auto all = draw<double>(9, true, 2);
+    for (auto& s : all) s.gone.assign(s.score.size(), 0);
+    const RandomStream stream{77, Purpose::test};
+    std::uint64_t at = 0;
+    for (int percent = 0; percent <= 60; percent += 2) {
+      const auto kept = chosen<Cpu<double>>(pattern, all, percent / 100.0);
+      int back = 0;
+      for (std::size_t n = 0; n < all.size(); ++n)
+        for (std::size_t e = 0; e < kept[n].size(); ++e) {
+          back += all[n].gone[e] != 0 && kept[n][e] != 0;
+          all[n].gone[e] = kept[n][e] == 0;
+          all[n].score[e] = stream.uniform(at++);
+        }
+      CHECK(back == 0);
+    }
+  }
+}
+
 TEST_CASE("what is gone already leaves first") {
   for (const WeightPattern& pattern : kPatterns) {
     if (pattern.kind == WeightPattern::Kind::blocks) continue;
@@ -240,9 +311,9 @@ TEST_CASE("what is gone already leaves first") {
 TEST_CASE("weights larger than a panel") {
   std::vector<Scored<float>> all = draw<float>(5, true, 1);
   const RandomStream stream{6, Purpose::test};
-  all.push_back({600, 2100, {}});
-  for (Index i = 0; i < 600 * 2100; ++i) all[1].score.push_back(float(stream.bits(std::uint64_t(i)) % 1000));
-  CHECK(panel_rows(600, 2100) < 600);
+  all.push_back({300, 2100, {}});
+  for (Index i = 0; i < 300 * 2100; ++i) all[1].score.push_back(float(stream.bits(std::uint64_t(i)) % 1000));
+  CHECK(panel_rows(300, 2100) < 300);
   for (const WeightPattern& pattern : {WeightPattern::unstructured(), WeightPattern::unstructured(Within::model),
                                        WeightPattern::blocks(7, 9), WeightPattern::columns(), WeightPattern::n_of_m(2, 4)}) {
     CAPTURE(pattern.name());

@@ -30,23 +30,35 @@ def lowest(scores, k):
     return removed.reshape(scores.shape)
 
 
+def apportioned(total, sizes):
+    """How much of a total comes from parts of these sizes, all alike but the last: that one's share is rounded, the others
+    divide the rest as evenly as whole numbers allow, the earlier ones having more."""
+    last = int(math.floor(total * sizes[-1] / sum(sizes) + 0.5)) if sizes[-1] != sizes[0] else 0
+    alike = sizes[:-1] if sizes[-1] != sizes[0] else sizes
+    parts = [len(p) for p in np.array_split(np.arange(total - last), len(alike))]
+    return parts + [last] * (len(sizes) - len(alike))
+
+
 def sparse_gpt(w, h, share, block=None, pattern=None):
     """What is left of w, and what leaves. block: columns that are chosen together; pattern: (n, m)."""
     w = w.copy()
     removed = np.zeros(w.shape, bool)
     inverses = [np.linalg.inv(h[j:, j:]) for j in range(w.shape[1])]
     pivot = np.array([i[0, 0] for i in inverses])  # U_jj squared
+    if pattern is None:
+        starts = range(0, w.shape[1], block)
+        leaving = apportioned(count(w.size, share), [w[:, j:j + block].size for j in starts])
     for j in range(w.shape[1]):
         if pattern is None and j % block == 0:
             some = slice(j, min(j + block, w.shape[1]))
             scores = w[:, some] ** 2 / pivot[some]
-            removed[:, some] = lowest(scores, count(scores.size, share))
+            removed[:, some] = lowest(scores, leaving[j // block])
         if pattern is not None and j % pattern[1] == 0:
             n, m = pattern
             width = min(m, w.shape[1] - j)
             for i in range(w.shape[0]):
                 scores = w[i, j:j + width] ** 2 / pivot[j:j + width]
-                removed[i, j:j + width] = lowest(scores, max(0, width - n))
+                removed[i, j:j + width] = lowest(scores, count(width, (m - n) / m))
         for i in range(w.shape[0]):
             if removed[i, j]:
                 w[i, j:] -= w[i, j] / pivot[j] * inverses[j][0]
@@ -72,7 +84,7 @@ def main():
     h = 2.0 / TOKENS * x.T @ x
     h += 0.01 * np.mean(np.diag(h)) * np.eye(IN)
     cases = []
-    for name, share, arguments in [("unstructured", 0.5, {"block": 32}), ("unstructured", 0.37, {"block": 128}),
+    for name, share, arguments in [("unstructured", 0.37, {"block": 32}), ("unstructured", 0.37, {"block": 128}),
                                    ("2:4", 0.5, {"pattern": (2, 4)}), ("3:5", 0.4, {"pattern": (3, 5)})]:
         left, removed = sparse_gpt(w, h, share, **arguments)
         assert np.all(left[removed] == 0)

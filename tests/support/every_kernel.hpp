@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <espalier/kernel/activation.hpp>
 #include <espalier/kernel/attention_positions.hpp>
+#include <espalier/kernel/block_select.hpp>
 #include <espalier/kernel/cholesky.hpp>
 #include <espalier/kernel/clip.hpp>
 #include <espalier/kernel/dropout.hpp>
@@ -426,6 +427,24 @@ void selection_kernels(Launch& launch) {
   }
   launch("RemoveLowest", Sums::exact, chunks,
          kernel::RemoveLowest<A>{in(scores), threshold.data(), in(counts, chunks), out(removed)}, removed);
+
+  // Blocks of four sizes, one to six weights, of which about half the weights leave.
+  using Sizes = kernel::TwiceTheWeights;
+  const Sizes sizes{{200, 178, 3, 2}};
+  const auto means = eighths<A>(sizes.grid.count(), 62);
+  const Index parts = kernel::Chunks{sizes.grid.count()}.count();
+  std::vector<Index> weights(std::size_t(parts * kernel::DigitCounts<A, Sizes>::kDigits)), total(256);
+  removed.assign(means.size(), 9);
+  for (int shift = 8 * int(sizeof(A)) - 8; shift >= 0; shift -= 8) {
+    launch("DigitCounts", Sums::exact, parts,
+           kernel::DigitCounts<A, Sizes>{in(means), threshold.data(), shift, out(weights, parts), sizes}, weights);
+    std::fill(total.begin(), total.end(), 0);
+    launch("AddCounts", Sums::exact, 1, kernel::AddCounts<Index>{in(weights, parts), out(total, 1)}, total);
+    launch("ChooseDigit", Sums::exact, 1, kernel::ChooseDigit<A, Index>{in(total, 1), shift, 35601, threshold.data()}, threshold);
+  }
+  launch("RemoveLowest", Sums::exact, parts,
+         kernel::RemoveLowest<A, Sizes>{in(means), threshold.data(), in(weights, parts), out(removed), sizes}, removed);
+  launch("SpendEquals", Sums::exact, 1, kernel::SpendEquals<A, Index>{in(weights, parts), threshold.data()}, threshold);
 }
 
 template <class A, class Launch>
@@ -494,7 +513,7 @@ void weight_selection_kernels(Launch& launch) {
   const Index chunks = 3, digits = 256;
   std::vector<std::uint32_t> counts(std::size_t(chunks * digits), 5);
   std::vector<Index> total(std::size_t(digits), 2);
-  launch("AddCounts", Sums::exact, 1, kernel::AddCounts{in(counts, chunks), out(total, 1)}, total);
+  launch("AddCounts", Sums::exact, 1, kernel::AddCounts<std::uint32_t>{in(counts, chunks), out(total, 1)}, total);
   std::vector<kernel::Threshold<A>> threshold{{kernel::OrderedKey<A>(7), 40}};
   launch("ChooseDigit", Sums::exact, 1, kernel::ChooseDigit<A, Index>{in(total, 1), 0, 900, threshold.data()}, threshold);
   launch("SpendEquals", Sums::exact, 1, kernel::SpendEquals<A>{in(counts, chunks), threshold.data()}, threshold);

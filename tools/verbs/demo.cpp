@@ -124,7 +124,7 @@ void write_and_judge(FitRun& run, const Request& request, bool judged, const Con
                                       "wrote   " + s.out + "   (loads with AutoModelForCausalLM.from_pretrained)\n" +
                                       "report  " + s.out + "/report.html\n");
   console.say("next: espalier plan " + s.out + "    or your own: espalier prune MODEL -d DATA -o OUT");
-  require_reached(result, s);
+  require_reached(result);
   if (!same)
     throw Trouble{Errc::failed, "the model that was read back is not the one that was written", s.out,
                   "please report this with the output of espalier doctor"};

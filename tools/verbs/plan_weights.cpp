@@ -25,6 +25,22 @@ struct Kind {
   Index weights() const { return out * in * count; }
 };
 
+/// What is known of zeros before there are scores.
+struct Foreseen {
+  Index weights = 0, step = 0;  ///< zeros are within half of that of the share asked for
+  bool exact = true;            ///< how many there are depends on no score
+};
+Foreseen foreseen(const std::vector<Kind>& kinds, const WeightPattern& pattern) {
+  const bool together = pattern.within == Within::model;
+  Foreseen f;
+  for (const Kind& k : kinds) {
+    const Index step = pattern.step(k.out, k.in);
+    f.exact = f.exact && pattern.even(k.out, k.in) && (!together || f.step == 0 || f.step == step);
+    f.weights += k.weights(), f.step = together ? std::max(f.step, step) : f.step + k.count * step;
+  }
+  return f;
+}
+
 /// Those of the blocks that are not excluded, in the order of the model.
 template <class Family>
 std::vector<Kind> kinds_of(const std::string& directory, const TaskRequest& task, const PrunerOptions& options) {
@@ -64,8 +80,8 @@ int plan_weights(const Request& request, const Console& console) {
   const WeightPattern pattern = *weight_pattern(s);
   const std::vector<Kind> kinds = with_any_family(
       s.model, task_request(s), [&](auto family) { return kinds_of<decltype(family)>(s.model, task_request(s), pruner_options(s)); });
-  Index all = 0;
-  for (const Kind& k : kinds) all += k.weights();
+  const Foreseen known = foreseen(kinds, pattern);
+  const Index all = known.weights;
 
   std::vector<double> shares{0.1, 0.25, 0.5, 0.75};
   if (std::find(shares.begin(), shares.end(), s.sparsity) == shares.end()) shares.push_back(s.sparsity);
@@ -84,7 +100,7 @@ int plan_weights(const Request& request, const Console& console) {
     for (std::size_t n = 0; n < shares.size(); ++n) {
       const Index leaving = k.count * pattern.leaving(k.out, k.in, shares[n]);
       zeros[n] += leaving;
-      row.push_back(together ? "" : with_commas(leaving));
+      row.push_back(together ? "" : (pattern.even(k.out, k.in) ? "" : "~") + with_commas(leaving));
       counts.push_back(leaving);
     }
     table.rows.push_back(row);
@@ -95,9 +111,13 @@ int plan_weights(const Request& request, const Console& console) {
   std::vector<std::string> sum{"in all", "", "", "", with_commas(all)};
   json::Value outcomes = json::Value::array();
   for (std::size_t n = 0; n < shares.size(); ++n) {
-    if (together && pattern.kind == WeightPattern::Kind::unstructured) zeros[n] = WeightPattern::count(all, shares[n]);
-    sum.push_back(with_commas(zeros[n]));
-    outcomes.push_back(json::Value::object({{"asked", shares[n]}, {"zeros", zeros[n]}, {"reached", double(zeros[n]) / double(all)}}));
+    if (together) zeros[n] = known.exact ? WeightPattern::in_blocks(all, known.step, shares[n]) : WeightPattern::count(all, shares[n]);
+    sum.push_back((known.exact ? "" : "~") + with_commas(zeros[n]));
+    outcomes.push_back(json::Value::object({{"asked", shares[n]},
+                                            {"zeros", zeros[n]},
+                                            {"exact", known.exact},
+                                            {"reached", double(zeros[n]) / double(all)},
+                                            {"smallest_step", double(known.step) / double(all)}}));
   }
   table.rows.push_back(sum);
   console.result(console.json() ? json::Value::object({{"model", s.model},
@@ -109,10 +129,10 @@ int plan_weights(const Request& request, const Console& console) {
                                           .dump(2) +
                                       "\n"
                                 : table.text());
-  console.say(console.faint(format("counted from shapes, no weight was read; compared within a {}{}", name_of(pattern.within),
-                                   pattern.kind == WeightPattern::Kind::blocks
-                                       ? "; blocks at an edge may be smaller, and fewer zeros then"
-                                       : "")));
+  console.say(console.faint(format("counted from shapes, no weight was read; compared within a {}; smallest step of {}: {} % of {} weights{}",
+                                   name_of(pattern.within), pattern.name(), fixed(100 * double(known.step) / double(all), 2), with_commas(all),
+                                   known.exact ? "" : "; ~: blocks are of several sizes, and which leave is for scores to say, so that zeros "
+                                                      "may be half a step more or fewer")));
   console.say("next: espalier prune " + s.model + " -d DATA -o OUT --granularity " + pattern.name());
   return 0;
 }

@@ -33,7 +33,7 @@ void write_pruned(FitRun& run, const Request& request, const Console& console) {
   for (const std::string& note : written.notes) console.say("note: " + note);
   console.say("wrote " + s.out + "  (layout: " + written.layout + "; loads with " + loader + ".from_pretrained)");
   console.say("report: " + s.out + "/report.html");
-  require_reached(result, s);
+  require_reached(result);
   console.say("next: espalier eval " + s.out + " -d " + (s.val.empty() ? s.data : s.val));
 }
 

@@ -43,18 +43,26 @@ struct Threshold {
   Index among;
 };
 
-// counts(c, d) = how many keys of chunk c agree with the threshold above `shift` and have digit d there, per chunk.
-template <class A>
+/// What a score stands for: itself alone. Where scores stand for several things each, k counts those.
+struct Singles {
+  using Count = std::uint32_t;
+  ESPALIER_FN Index operator()(Index) const { return 1; }
+};
+
+// counts(c, d) = Σ size(i) of the keys of chunk c that agree with the threshold above `shift` and have digit d there, per chunk.
+template <class A, class Size = Singles>
 struct DigitCounts {
   using Key = OrderedKey<A>;
-  static constexpr Index kDigits = 256, kSlots = 32, kMembers = kSlots;
+  using Count = typename Size::Count;
+  static constexpr Index kDigits = 256, kSlots = 128 / Index(sizeof(Count)), kMembers = 32;
   View<const A, 1> score;         // (n)
   const Threshold<A>* threshold;  // not read for the top digit: nothing is known yet
   int shift;
-  View<std::uint32_t, 2> counts;  // (chunks, digits)
+  View<Count, 2> counts;  // (chunks, digits)
+  Size size{};
 
   /// Scratch of a team, in bytes.
-  ESPALIER_FN Index scratch_bytes() const { return kSlots * kDigits * Index(sizeof(std::uint32_t)); }
+  ESPALIER_FN Index scratch_bytes() const { return kSlots * kDigits * Index(sizeof(Count)); }
 
   template <class Team>
   ESPALIER_FN void operator()(Team& team, Index c) const {
@@ -63,17 +71,17 @@ struct DigitCounts {
     const bool top = shift + 8 == int(8 * sizeof(Key));
     const Key above = top ? Key(0) : Key(~Key(0) << ((shift + 8) % int(8 * sizeof(Key)))),
               known = top ? Key(0) : Key(threshold->key & above);
-    std::uint32_t* const slots = team.template scratch<std::uint32_t>(scratch_bytes());
+    Count* const slots = team.template scratch<Count>(scratch_bytes());
     team.each(kSlots * kDigits, [&](Index l) { slots[l] = 0; });
     team.each(kSlots, [&](Index s) {  // a histogram of its own for every slot
-      std::uint32_t* const own = slots + s * kDigits;
+      Count* const own = slots + s * kDigits;
       for (Index i = s; i < n; i += kSlots) {
         const Key key = ordered_key(score(first + i));
-        if ((key & above) == known) ++own[(key >> shift) & 255u];
+        if ((key & above) == known) own[(key >> shift) & 255u] += Count(size(first + i));
       }
     });
     team.each(kDigits, [&](Index d) {
-      std::uint32_t sum = 0;
+      Count sum = 0;
       for (Index s = 0; s < kSlots; ++s) sum += slots[s * kDigits + d];
       counts(c, d) = sum;
     });
@@ -112,32 +120,37 @@ struct ChooseDigit {
 };
 
 /// mark(i) for the first `wanted` of those i below n that are equal, by parts in order: each counts its own, then goes on
-/// from what lies before. For a kernel with scratch for kEqualSlots numbers.
+/// from what lies before. Where one is several, it is marked if its middle lies among the wanted. For a kernel with scratch
+/// for kEqualSlots numbers.
 inline constexpr Index kEqualSlots = 32;
-template <class Team, class Equal, class Mark>
-ESPALIER_FN void first_equals(Team& team, Index n, Index wanted, Equal is_equal, Mark mark) {
+template <class Team, class Size, class Equal, class Mark>
+ESPALIER_FN void first_equals(Team& team, Index n, Index wanted, Size size, Equal is_equal, Mark mark) {
   Index* const equal = team.template scratch<Index>(kEqualSlots * Index(sizeof(Index)));
   const Index part = (n + kEqualSlots - 1) / kEqualSlots;
   team.each(kEqualSlots, [&](Index s) {
     equal[s] = 0;
-    for (Index i = s * part; i < n && i < (s + 1) * part; ++i) equal[s] += is_equal(i) ? 1 : 0;
+    for (Index i = s * part; i < n && i < (s + 1) * part; ++i) equal[s] += is_equal(i) ? size(i) : 0;
   });
   team.each(kEqualSlots, [&](Index s) {
     Index left = wanted;
     for (Index r = 0; r < s; ++r) left -= equal[r];
     for (Index i = s * part; i < n && i < (s + 1) * part && left > 0; ++i)
-      if (is_equal(i)) mark(i), --left;
+      if (is_equal(i)) {
+        if ((size(i) + 1) / 2 <= left) mark(i);
+        left -= size(i);
+      }
   });
 }
 
 // removed(i) = score(i) is below the threshold, or equal to it and among the first of those by index; per chunk.
 // counts are those of the last digit, so that the threshold's own counts its equals.
-template <class A>
+template <class A, class Size = Singles>
 struct RemoveLowest {
   View<const A, 1> score;  // (n)
   const Threshold<A>* threshold;
-  View<const std::uint32_t, 2> counts;  // (chunks, digits)
-  View<std::uint8_t, 1> removed;        // (n)
+  View<const typename Size::Count, 2> counts;  // (chunks, digits)
+  View<std::uint8_t, 1> removed;               // (n)
+  Size size{};
 
   ESPALIER_FN Index width() const { return Chunks{score.shape[0]}.length(); }
   /// Scratch of a team, in bytes.
@@ -158,9 +171,12 @@ struct RemoveLowest {
     });
     if (all || wanted <= 0) return;
     // At most one chunk keeps some of its equals.
-    first_equals(team, n, wanted, [&](Index i) { return ordered_key(score(first + i)) == key; },
-                 [&](Index i) { removed(first + i) = 1; });
+    first_equals(team, n, wanted, [&](Index i) { return size(first + i); },
+                 [&](Index i) { return ordered_key(score(first + i)) == key; }, [&](Index i) { removed(first + i) = 1; });
   }
 };
+
+/// How many of a rest of m leave where k of each m do: as many as come near to that share, ½ rounded up.
+ESPALIER_FN inline Index leaving_of_rest(Index rest, Index m, Index k) { return (2 * rest * k + m) / (2 * m); }
 
 }  // namespace espalier::inline v0::kernel

@@ -28,8 +28,8 @@ struct BlockSaliency {
 };
 
 // Of the columns first … of a block, from left to right: e = w_ij / U_jj of what is removed, w_il −= e U_jl for l ≥ j in the
-// block; w_ij = 0. With m > 0 the k lowest w²/U_jj² of every m consecutive columns are removed, chosen when they are reached;
-// with m = 0 `removed` says which are. Per row.
+// block; w_ij = 0. With m > 0 the k lowest w²/U_jj² of every m consecutive columns are removed, and the same share of a shorter
+// rest, chosen when they are reached; with m = 0 `removed` says which are. Per row.
 template <class A>
 struct SparseGptBlock {
   View<A, 2> w;                       // (rows, in)
@@ -45,7 +45,7 @@ struct SparseGptBlock {
     const Index n = removed.cols();
     for (Index j = 0; j < n; ++j) {
       if (m > 0 && j % m == 0) {
-        const Index group = n - j < m ? n - j : m, leaving = group - (m - k);
+        const Index group = n - j < m ? n - j : m, leaving = leaving_of_rest(group, m, k);
         const auto key = [&](Index c) {
           const A x = w(i, first + c) / l(first + c, first + c);
           return ordered_key(gone && !kept(gone.row(i), first + c) ? -std::numeric_limits<A>::infinity() : x * x);

@@ -73,12 +73,12 @@ struct LowestOfRow {
       ri[j] = own < key || (all && own == key) ? 1 : 0;
     });
     if (all || wanted <= 0) return;
-    first_equals(team, n, wanted, [&](Index j) { return ordered_key(si[j]) == key; }, [&](Index j) { ri[j] = 1; });
+    first_equals(team, n, wanted, Singles{}, [&](Index j) { return ordered_key(si[j]) == key; }, [&](Index j) { ri[j] = 1; });
   }
 };
 
-// removed(i, j) = 1 for the k lowest of every m consecutive scores of a row. Of a shorter rest as many stay at most as of a
-// whole group, m − k.                                                                             Zhou et al. 2021, N:M
+// removed(i, j) = 1 for the k lowest of every m consecutive scores of a row, and for the same share of a shorter rest.
+//                                                                                                 Zhou et al. 2021, N:M
 template <class A>
 struct LowestOfGroups {
   View<const A, 2> score;  // (rows, in)
@@ -91,7 +91,7 @@ struct LowestOfGroups {
     const A* const si = score.row(i);
     std::uint8_t* const ri = removed.row(i);
     team.each(width(), [&](Index g) {
-      const Index first = g * m, rest = score.cols() - first, n = rest < m ? rest : m, leaving = n - (m - k);
+      const Index first = g * m, rest = score.cols() - first, n = rest < m ? rest : m, leaving = leaving_of_rest(n, m, k);
       for (Index j = first; j < first + n; ++j) {
         const auto own = ordered_key(si[j]);
         Index before = 0;
@@ -106,9 +106,10 @@ struct LowestOfGroups {
 };
 
 // total(d) += Σ_c counts(c, d). One row.
+template <class Count>
 struct AddCounts {
-  View<const std::uint32_t, 2> counts;  // (chunks, digits)
-  View<Index, 2> total;                 // (1, digits)
+  View<const Count, 2> counts;  // (chunks, digits)
+  View<Index, 2> total;         // (1, digits)
 
   ESPALIER_FN Index width() const { return counts.cols(); }
   template <class Team>
@@ -120,9 +121,9 @@ struct AddCounts {
 };
 
 // Of the scores that equal the threshold so many have been removed: the rest is left for those that follow. One row.
-template <class A>
+template <class A, class Count = std::uint32_t>
 struct SpendEquals {
-  View<const std::uint32_t, 2> counts;  // (chunks, digits), of the last digit
+  View<const Count, 2> counts;  // (chunks, digits), of the last digit
   Threshold<A>* threshold;
 
   ESPALIER_FN Index width() const { return counts.rows(); }
@@ -147,50 +148,6 @@ struct PackKept {
       const Index first = w * kBitsPerWord, rest = removed.cols() - first, n = rest < kBitsPerWord ? rest : kBitsPerWord;
       std::uint32_t word = 0;
       for (Index b = 0; b < n; ++b) word |= std::uint32_t(ri[first + b] ? 0 : 1) << b;
-      bits(i, w) = word;
-    });
-  }
-};
-
-// sum(b) += Σ score over what block b has of these rows; blocks are `height` rows and `width` columns, less at the edges.
-// Per row of blocks.
-template <class A>
-struct BlockSums {
-  View<const A, 2> score;  // (rows, in): rows first … of the weight
-  Index first, block_height, block_width;
-  View<A, 2> sum;          // (rows of blocks, columns of blocks), of the whole weight
-
-  ESPALIER_FN Index width() const { return sum.cols(); }
-  /// How many rows to launch.
-  ESPALIER_FN Index blocks() const { return (first + score.rows() - 1) / block_height - first / block_height + 1; }
-  template <class Team>
-  ESPALIER_FN void operator()(Team& team, Index n) const {
-    const Index row = first / block_height + n, top = row * block_height - first;
-    const Index begin = top < 0 ? 0 : top, end = top + block_height < score.rows() ? top + block_height : score.rows();
-    team.each(sum.cols(), [&](Index b) {
-      const Index left = b * block_width, right = left + block_width < score.cols() ? left + block_width : score.cols();
-      A total(0);
-      for (Index i = begin; i < end; ++i)
-        for (Index j = left; j < right; ++j) total += score(i, j);
-      sum(row, b) += total;
-    });
-  }
-};
-
-// bits of the weights whose block is not removed, per row.
-struct KeepBlocks {
-  View<const std::uint8_t, 2> removed;  // (rows of blocks, columns of blocks)
-  Index block_height, block_width, cols;
-  View<std::uint32_t, 2> bits;  // (rows, words)
-
-  ESPALIER_FN Index width() const { return bits.cols(); }
-  template <class Team>
-  ESPALIER_FN void operator()(Team& team, Index i) const {
-    const std::uint8_t* const ri = removed.row(i / block_height);
-    team.each(bits.cols(), [&](Index w) {
-      const Index first = w * kBitsPerWord, rest = cols - first, n = rest < kBitsPerWord ? rest : kBitsPerWord;
-      std::uint32_t word = 0;
-      for (Index b = 0; b < n; ++b) word |= std::uint32_t(ri[(first + b) / block_width] ? 0 : 1) << b;
       bits(i, w) = word;
     });
   }

@@ -109,11 +109,8 @@ PruneReport counted(const std::vector<PrunedWeight<Model>>& list, const WeightPa
     require(w.p->out() == w.out && w.p->in() == w.in,
             "pruner: {} changed its shape; groups of units leave before single weights do, or after", w.path);
     r.prunable += w.out * w.in, r.removed += w.p->weight_mask.removed();
-    Index step = 1;  // weights that change together
-    if (pattern.kind == WeightPattern::Kind::blocks) step = pattern.block_height(w.out) * pattern.block_width(w.in);
-    else if (pattern.kind == WeightPattern::Kind::n_of_m) step = w.out * ((w.in + pattern.m - 1) / pattern.m);
-    else if (pattern.within == Within::row) step = w.out;
-    r.smallest_step = pattern.within == Within::model ? std::max(r.smallest_step, double(step)) : r.smallest_step + double(step);
+    const auto step = double(pattern.step(w.out, w.in));
+    r.smallest_step = pattern.within == Within::model ? std::max(r.smallest_step, step) : r.smallest_step + step;
   }
   r.after = r.before - r.removed;
   r.reached = double(r.removed) / double(r.prunable), r.step = r.smallest_step / double(r.prunable);

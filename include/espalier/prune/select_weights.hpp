@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <espalier/core/workspace.hpp>
+#include <espalier/kernel/block_select.hpp>
 #include <espalier/kernel/elementwise.hpp>
 #include <espalier/kernel/weight_select.hpp>
 #include <espalier/nn/weight_rows.hpp>
-#include <espalier/prune/select_lowest.hpp>
 #include <espalier/prune/weight_pattern.hpp>
 #include <span>
 
@@ -19,8 +19,8 @@ struct WeightChoice {
   int* bad = nullptr;                     ///< becomes 1 where a score is not finite; the bits mean nothing then
 };
 
-/// Chooses single weights, or blocks of them, by their scores. Of equal scores the lower index leaves first: the earlier
-/// weight, the upper row, the left column. Counts are exact.
+/// Chooses single weights, or blocks of them by the mean of their scores. Of equal scores the lower index leaves first: the
+/// earlier weight, the upper row, the left column. Counts are exact; of blocks, as near as they can be chosen in that order.
 ///
 /// Scores exist a few rows at a time and are asked for as often as needed: `scores(pass, n)` returns write(first, panel), which
 /// writes those of rows first … of weight n. Over a whole projection or model that is once a digit of a radix selection and
@@ -102,64 +102,78 @@ class WeightSelection {
         pack(choice, first, removed);
       });
     }
-    void of_blocks() const {
-      Index count = 0;
-      for (const WeightChoice& c : all) count += pattern.blocks_down(c.out) * pattern.blocks_across(c.in);
-      const auto sums = pass.zeros(count);
-      const auto removed = pass.template vector<std::uint8_t>(count);
-      const auto grid = [&](auto flat, const WeightChoice& choice) {
-        Index before = 0;
-        for (const WeightChoice* c = all.data(); c != &choice; ++c)
-          before += pattern.blocks_down(c->out) * pattern.blocks_across(c->in);
-        return matrix(flat.data + before, pattern.blocks_down(choice.out), pattern.blocks_across(choice.in));
-      };
-      panels([&](Pass<Device>&, const WeightChoice& choice, Index first, View<const A, 2> score) {
-        const kernel::BlockSums<A> kernel{score, first, pattern.block_height(choice.out), pattern.block_width(choice.in),
-                                          grid(sums, choice)};
-        pass.device.for_each_row(kernel.blocks(), kernel);
-      });
-      select_lowest(pass, View<const A, 1>(sums), WeightPattern::count(count, share), removed);
-      for (const WeightChoice& c : all)
-        pass.device.for_each_row(c.out, kernel::KeepBlocks{grid(removed, c), pattern.block_height(c.out),
-                                                           pattern.block_width(c.in), c.in, c.chosen});
-    }
-    /// Radix selection, a digit of 8 bits at a time, over numbers that are there a few rows at a time.
     void of_all() const {
-      constexpr Index digits = kernel::DigitCounts<A>::kDigits;
       Index n = 0, already = 0;
       for (const WeightChoice& c : all) n += c.out * c.in, already += c.already;
-      const Index k = std::max(already, WeightPattern::count(n, share));
-      if (k == 0) {
-        for (const WeightChoice& c : all) {
-          auto scratch = pass.scratch();
-          const auto none = scratch.template zeros<std::uint8_t>(1, c.in);
-          for (Index i = 0; i < c.out; ++i) pack(c, i, none);
-        }
-        return;
-      }
+      const auto parts = [&](auto&& f) {
+        panels([&](Pass<Device>& outer, const WeightChoice& choice, Index first, View<const A, 2> score) {
+          f(outer, flat(score), kernel::Singles{}, choice, first);
+        });
+      };
+      lowest<kernel::Singles>(std::max(already, WeightPattern::count(n, share)), parts,
+                              [&](View<std::uint8_t, 1> removed, const WeightChoice& choice, Index first) {
+                                pack(choice, first, matrix(removed.data, removed.shape[0] / choice.in, choice.in));
+                              });
+    }
+    void of_blocks() const {
+      Index blocks = 0, n = 0, already = 0;
+      for (const WeightChoice& c : all) blocks += grid(c).count(), n += c.out * c.in, already += c.already;
+      const auto means = pass.zeros(blocks);
+      const auto own = [&](const WeightChoice& choice) {
+        Index before = 0;
+        for (const WeightChoice* c = all.data(); c != &choice; ++c) before += grid(*c).count();
+        return vector(means.data + before, grid(choice).count());
+      };
+      panels([&](Pass<Device>&, const WeightChoice& choice, Index first, View<const A, 2> score) {
+        const auto of = grid(choice);
+        const kernel::BlockSums<A> kernel{score, first, of.height, of.width,
+                                          matrix(own(choice).data, of.count() / of.across(), of.across())};
+        pass.device.for_each_row(kernel.blocks(), kernel);
+      });
+      for (const WeightChoice& c : all) pass.device.for_each(grid(c).count(), kernel::MeanOfBlock<A>{grid(c), own(c).data});
+      const auto parts = [&](auto&& f) {
+        for (const WeightChoice& c : all) f(pass, View<const A, 1>(own(c)), kernel::TwiceTheWeights{grid(c)}, c);
+      };
+      lowest<kernel::TwiceTheWeights>(std::max(2 * already, WeightPattern::twice(n, share)), parts,
+                                      [&](View<std::uint8_t, 1> removed, const WeightChoice& c) {
+                                        const auto of = grid(c);
+                                        const auto bits = matrix(removed.data, of.count() / of.across(), of.across());
+                                        pass.device.for_each_row(c.out, kernel::KeepBlocks{bits, of.height, of.width, c.in, c.chosen});
+                                      });
+    }
+    kernel::BlockGrid grid(const WeightChoice& c) const {
+      return {c.out, c.in, pattern.block_height(c.out), pattern.block_width(c.in)};
+    }
+
+    /// Radix selection, a digit of 8 bits at a time, among scores that are there part by part: parts(f) calls f(pass, scores,
+    /// size, place...) for every part, as often as it is asked, and take(removed, place...) is told which of them leave.
+    template <class Size, class Parts, class Take>
+    void lowest(Index k, const Parts& parts, const Take& take) const {
+      using Count = typename Size::Count;
+      constexpr Index digits = kernel::DigitCounts<A, Size>::kDigits;
       const auto total = pass.template matrix<Index>(1, digits);
       const auto threshold = pass.template vector<kernel::Threshold<A>>(1).data;
-      const auto counted = [&](Pass<Device>& scratch, View<const A, 1> score, int shift) {
+      const auto counted = [&](Pass<Device>& scratch, View<const A, 1> score, const Size& size, int shift) {
         const Index chunks = kernel::Chunks{score.shape[0]}.count();
-        const auto counts = scratch.template matrix<std::uint32_t>(chunks, digits);
-        pass.device.for_each_row(chunks, kernel::DigitCounts<A>{score, threshold, shift, counts});
-        return View<const std::uint32_t, 2>(counts);
+        const auto counts = scratch.template matrix<Count>(chunks, digits);
+        pass.device.for_each_row(chunks, kernel::DigitCounts<A, Size>{score, threshold, shift, counts, size});
+        return View<const Count, 2>(counts);
       };
       for (int shift = 8 * int(sizeof(A)) - 8; shift >= 0; shift -= 8) {
         pass.device.for_each(digits, kernel::Fill<Index>{total.data, 0});
-        panels([&](Pass<Device>& outer, const WeightChoice&, Index, View<const A, 2> score) {
+        parts([&](Pass<Device>& outer, View<const A, 1> score, const Size& size, const auto&...) {
           auto scratch = outer.scratch();
-          pass.device.for_each_row(1, kernel::AddCounts{counted(scratch, flat(score), shift), total});
+          pass.device.for_each_row(1, kernel::AddCounts<Count>{counted(scratch, score, size, shift), total});
         });
         pass.device.for_each_row(1, kernel::ChooseDigit<A, Index>{total, shift, k, threshold});
       }
-      panels([&](Pass<Device>& outer, const WeightChoice& choice, Index first, View<const A, 2> score) {
+      parts([&](Pass<Device>& outer, View<const A, 1> score, const Size& size, const auto&... place) {
         auto scratch = outer.scratch();
-        const auto removed = flags(scratch, score);
-        const auto counts = counted(scratch, flat(score), 0);
-        pass.device.for_each_row(counts.rows(), kernel::RemoveLowest<A>{flat(score), threshold, counts, flat(removed)});
-        pass.device.for_each_row(1, kernel::SpendEquals<A>{counts, threshold});
-        pack(choice, first, removed);
+        const auto removed = scratch.template vector<std::uint8_t>(score.shape[0]);
+        const auto counts = counted(scratch, score, size, 0);
+        pass.device.for_each_row(counts.rows(), kernel::RemoveLowest<A, Size>{score, threshold, counts, removed, size});
+        pass.device.for_each_row(1, kernel::SpendEquals<A, Count>{counts, threshold});
+        take(removed, place...);
       });
     }
   };

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <espalier/core/config.hpp>
 #include <espalier/core/error.hpp>
+#include <espalier/kernel/select.hpp>
 #include <string>
 
 namespace espalier::inline v0 {
@@ -24,8 +25,13 @@ inline const char* name_of(Within w) {
 ///   WeightPattern::n_of_m(2, 4)                of every 4 consecutive weights of a row 2 stay       Zhou et al. 2021
 ///   WeightPattern::blocks(4, 4), ::rows(), ::columns()
 ///
-/// s is the share that leaves. With n of m, k = floor(m s + ½) of each m leave, and of a shorter rest at the end of a row as
-/// many stay at most. Blocks at an edge may be smaller; a block's score is the sum of its weights'.
+/// s is the share of the weights that leaves. With n of m, k = floor(m s + ½) of each m leave, and floor(r k / m + ½) of a
+/// shorter rest r at the end of a row, of which no more than n stay then either.
+///
+/// Blocks leave in the order of the mean of their weights' scores, for as long as the middle of the next one lies within n s
+/// of the n weights they compete with: what leaves is within half of the largest block of n s. A score says what is lost
+/// with a weight, and a block that leaves saves as many weights as it has: ordered by their sums, blocks that are smaller,
+/// at an edge or in a projection with shorter rows, would leave first for being small.
 struct WeightPattern {
   enum class Kind { unstructured, n_of_m, blocks } kind = Kind::unstructured;
   Within within = Within::projection;
@@ -85,18 +91,29 @@ struct WeightPattern {
   static Index count(Index n, double share) {
     return std::clamp<Index>(Index(std::floor(double(n) * share + 0.5 + 1e-9)), 0, n);
   }
-  /// How many weights of a projection leave at this share, where it is for itself; of blocks, if none lies at an edge.
+  /// 2 n s, rounded down: where the middle of what leaves last may lie, each weight counted twice.
+  static Index twice(Index n, double share) { return std::clamp<Index>(Index(std::floor(2 * (double(n) * share + 1e-9))), 0, 2 * n); }
+  /// How many of n weights leave in blocks that have `size` each.
+  static Index in_blocks(Index n, Index size, double share) { return (twice(n, share) + size) / (2 * size) * size; }
+
+  /// How many weights of a projection leave at this share, where it is for itself; of blocks of several sizes, half a step
+  /// more or less.
   Index leaving(Index out, Index in, double s) const {
-    if (kind == Kind::blocks)
-      return std::min(out * in, count(blocks_down(out) * blocks_across(in), s) * block_height(out) * block_width(in));
+    if (kind == Kind::blocks) return even(out, in) ? in_blocks(out * in, step(out, in), s) : count(out * in, s);
     if (kind == Kind::unstructured) return within == Within::row ? out * count(in, s) : count(out * in, s);
     const Index k = std::min(count(m, s), m - n);
-    return out * (in / m * k + std::max<Index>(0, in % m - (m - k)));
+    return out * (in / m * k + kernel::leaving_of_rest(in % m, m, k));
+  }
+  /// Whether all that leaves together in a projection is of one size.
+  bool even(Index out, Index in) const { return kind != Kind::blocks || (out % block_height(out) == 0 && in % block_width(in) == 0); }
+  /// The smallest step of what leaves a projection, in weights: in the end it is within half of that of the share asked for.
+  Index step(Index out, Index in) const {
+    if (kind == Kind::blocks) return block_height(out) * block_width(in);
+    if (kind == Kind::n_of_m) return in % m == 0 ? 0 : out;  // the share is the pattern's own; rests are rounded
+    return within == Within::row ? out : 1;
   }
   Index block_height(Index out) const { return height == 0 ? out : std::min(height, out); }
   Index block_width(Index in) const { return width == 0 ? in : std::min(width, in); }
-  Index blocks_down(Index out) const { return (out + block_height(out) - 1) / block_height(out); }
-  Index blocks_across(Index in) const { return (in + block_width(in) - 1) / block_width(in); }
 
  private:
   static WeightPattern checked(const WeightPattern& pattern) {

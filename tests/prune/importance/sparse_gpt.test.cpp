@@ -208,16 +208,17 @@ TEST_CASE_TEMPLATE("SparseGPT over several blocks and n:m is its definition, col
   }
 }
 
-TEST_CASE("SparseGPT step by step: what is gone stays gone, and counts are exact in every block") {
+TEST_CASE("SparseGPT step by step: what is gone stays gone, the count is exact, and every block has its share but for rounding") {
   const WeightCase c;
   Cpu<double> device;
   auto model = c.model(device);
-  const LinearSchedule schedule{.begin = 0, .end = 4, .sparsity = 0.6};
+  const LinearSchedule schedule{.begin = 0, .end = 50, .sparsity = 0.6};  // so slowly that blocks take turns
   WeightPruner pruner(model, SparseGPTImportance{.block = 32}, WeightPattern::unstructured(), schedule, {.every = 1});
   auto before = bits_of(model.projection);
-  for (Index t = 1; t <= 4; ++t) {
+  for (Index t = 1; t <= 50; ++t) {
     c.pass(model);
     pruner.step();
+    CHECK(pruner.report().removed == WeightPattern::count(c.out * c.in, schedule(t)));
     const auto now = bits_of(model.projection);
     for (std::size_t i = 0; i < now.size(); ++i) CHECK(now[i] <= before[i]);
     for (Index first = 0; first < c.in; first += 32) {
@@ -225,7 +226,7 @@ TEST_CASE("SparseGPT step by step: what is gone stays gone, and counts are exact
       const Index n = std::min<Index>(32, c.in - first);
       for (Index i = 0; i < c.out; ++i)
         for (Index j = first; j < first + n; ++j) removed += now[std::size_t(i * c.in + j)] == 0;
-      CHECK(removed == WeightPattern::count(c.out * n, schedule(t)));
+      CHECK(std::abs(removed - WeightPattern::count(c.out * n, schedule(t))) <= 1);
     }
     before = now;
   }

@@ -4,6 +4,7 @@
 #include <espalier/kernel/sparse_gpt.hpp>
 #include <espalier/prune/cholesky.hpp>
 #include <espalier/prune/input_statistics.hpp>
+#include <espalier/prune/select_lowest.hpp>
 #include <espalier/prune/select_weights.hpp>
 #include <espalier/prune/weight_importance.hpp>
 #include <numeric>
@@ -13,8 +14,8 @@ namespace espalier::inline v0 {
 /// w²/U_jj²,  H⁻¹ = UᵀU,  H = (2 / n) XᵀX + λ mean(diag) I: columns from left to right, and those to the right of what leaves
 /// make up for it.                                                                          Frantar & Alistarh 2023, alg. 1
 ///
-/// Unstructured, k = floor(n s + ½) of every block of columns leave, chosen when the block is reached; n:m when the m are.
-/// What a block does to those behind it is one product. The weights that stay change in place: W0 moves by what W0 + s B A
+/// Unstructured, k = floor(n s + ½) of the n weights leave: every block of columns has its share of k, but for rounding, and
+/// its weights are chosen when it is reached; with n:m when the m are. What a block does to those behind it is one product. The weights that stay change in place: W0 moves by what W0 + s B A
 /// has to, and only masks on single weights know this score. While a projection is chosen, one copy of it is there, and twice
 /// its Hessian.
 ///
@@ -49,6 +50,7 @@ struct SparseGPTImportance {
 
     const auto error = scratch.template matrix<A>(out, wide), score = scratch.template matrix<A>(out, wide);
     const auto removed = scratch.template matrix<std::uint8_t>(out, wide);
+    const Index leaving = WeightPattern::count(out * in, share);
     for (Index first = 0; first < in; first += wide) {
       const Index n = std::min(wide, in - first), after = in - first - n;
       const auto e = matrix(error.data, out, n);
@@ -56,7 +58,7 @@ struct SparseGPTImportance {
       if (!groups) {
         const auto s = matrix(score.data, out, n);
         device.for_each_row(out, kernel::BlockSaliency<A>{w, l, first, choice.gone, s});
-        select_lowest(scratch, View<const A, 1>(flat(s)), leaving(out * n, share), flat(r));
+        select_lowest(scratch, View<const A, 1>(flat(s)), official ? one_too_many(out * n, share) : leaving_of_block(leaving, out, in, wide, first), flat(r));
       }
       const Index k = groups ? std::min(WeightPattern::count(m, share), m - pattern.n) : 0;
       device.for_each_row(out, kernel::SparseGptBlock<A>{w, l, first, m, k, choice.gone, r, e});
@@ -102,8 +104,14 @@ struct SparseGPTImportance {
   }
 
  private:
-  Index leaving(Index n, double share) const {
-    return official ? std::min(n, Index(std::floor(double(n) * share)) + 1) : WeightPattern::count(n, share);
+  static Index one_too_many(Index n, double share) { return std::min(n, Index(std::floor(double(n) * share)) + 1); }
+  /// How many of k come from the columns first …: a narrower block at the end has its share, rounded, and the others divide
+  /// what is left, of which one more comes from the earlier ones. Where k grows none of these numbers becomes less, so that
+  /// what is gone can stay gone; a running sum that is rounded block by block would not do.
+  static Index leaving_of_block(Index k, Index out, Index in, Index wide, Index first) {
+    const Index whole = in / wide, narrow = out * (in % wide), at_end = (2 * k * narrow + out * in) / (2 * out * in);
+    if (first == whole * wide) return at_end;
+    return (k - at_end) / whole + (first / wide < (k - at_end) % whole ? 1 : 0);
   }
   /// l ← Uᵀ.
   template <class Device, class A>
