@@ -90,6 +90,35 @@ TEST_CASE_TEMPLATE("scores of single weights are the oracle's", Device, Oracle<d
                        numbers(oracle_numbers()["sequential"]["importance"]["seq_sq"])) <= 1e-12);
 }
 
+TEST_CASE_TEMPLATE("exact scores of single weights, while backward runs, are the oracle's", Device, Oracle<double>, Cpu<double>) {
+  using Projection = typename Single<Device>::Projection;
+  struct Seen {
+    std::vector<double> squares, values;
+    static void look(const void* self, Pass<Device>& pass, const Projection& p, const Probe<Projection>&,
+                     const typename Probe<Projection>::Sight& sight) {
+      auto& seen = *const_cast<Seen*>(static_cast<const Seen*>(self));
+      for (const Power power : {Power::square, Power::abs}) {
+        auto scratch = pass.scratch();
+        const auto panel = scratch.template matrix<typename Device::Accumulate>(p.out(), p.in());
+        const auto write = FullTaylorImportance{.power = power}.elements(scratch, p, sight);
+        for (const Index first : {Index{0}, Index{4}}) {  // rows as they are asked for
+          const Index n = first == 0 ? 4 : p.out() - 4;
+          write(first, panel.rows(first, n));
+        }
+        (power == Power::abs ? seen.values : seen.squares) = as_doubles(panel);
+      }
+    }
+  } seen;
+  const auto& want = oracle_numbers()["parallel"]["importance"];
+  const ParallelCase c;
+  Device device;
+  auto model = c.model(device, Axis::rows, 1);
+  model.projection.probe = {&seen, &Seen::look, Axis::rows, {}};
+  model.loss(c.x, c.y);
+  CHECK(relative_error(seen.squares, numbers(want["full_taylor_sq"])) <= 1e-12);
+  CHECK(relative_error(seen.values, numbers(want["full_taylor_abs"])) <= 1e-12);
+}
+
 namespace {
 
 /// gB A + B gA − η gB gA in full, with its signs, of the factors that scores take.

@@ -430,7 +430,7 @@ void selection_kernels(Launch& launch) {
 
   // Blocks of four sizes, one to six weights, of which about half the weights leave.
   using Sizes = kernel::TwiceTheWeights;
-  const Sizes sizes{{200, 178, 3, 2}};
+  const Sizes sizes{{200, 125, 3, 2}};
   const auto means = eighths<A>(sizes.grid.count(), 62);
   const Index parts = kernel::Chunks{sizes.grid.count()}.count();
   std::vector<Index> weights(std::size_t(parts * kernel::DigitCounts<A, Sizes>::kDigits)), total(256);
@@ -440,7 +440,7 @@ void selection_kernels(Launch& launch) {
            kernel::DigitCounts<A, Sizes>{in(means), threshold.data(), shift, out(weights, parts), sizes}, weights);
     std::fill(total.begin(), total.end(), 0);
     launch("AddCounts", Sums::exact, 1, kernel::AddCounts<Index>{in(weights, parts), out(total, 1)}, total);
-    launch("ChooseDigit", Sums::exact, 1, kernel::ChooseDigit<A, Index>{in(total, 1), shift, 35601, threshold.data()}, threshold);
+    launch("ChooseDigit", Sums::exact, 1, kernel::ChooseDigit<A, Index>{in(total, 1), shift, 25001, threshold.data()}, threshold);
   }
   launch("RemoveLowest", Sums::exact, parts,
          kernel::RemoveLowest<A, Sizes>{in(means), threshold.data(), in(weights, parts), out(removed), sizes}, removed);
