@@ -160,7 +160,6 @@ void weights(Judge& judge) {
   pruned_weights_case<Device>(judge, "Wanda", WandaImportance{}, WeightPattern::unstructured(Within::row));
   pruned_weights_case<Device>(judge, "Wanda", WandaImportance{}, WeightPattern::n_of_m(2, 4));
   pruned_weights_case<Device>(judge, "Wanda", WandaImportance{}, WeightPattern::rows());
-  pruned_weights_case<Device>(judge, "Wanda", WandaImportance{}, WeightPattern::blocks(3, 5, Within::model));
   pruned_weights_case<Device>(judge, "Taylor", TaylorImportance{}, WeightPattern::columns());
   pruned_weights_case<Device>(judge, "OBS with its update", OBSImportance{.damp = 0.1, .update = true}, WeightPattern::unstructured());
   pruned_weights_case<Device>(judge, "SparseGPT", SparseGPTImportance{.damp = 0.1, .block = 32}, WeightPattern::unstructured());

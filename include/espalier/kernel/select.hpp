@@ -49,7 +49,8 @@ struct Singles {
   ESPALIER_FN Index operator()(Index) const { return 1; }
 };
 
-// counts(c, d) = Σ size(i) of the keys of chunk c that agree with the threshold above `shift` and have digit d there, per chunk.
+// counts(c, d) = Σ size(i) of the keys of chunk c that agree with the threshold above `shift` and have digit d there, per
+// chunk.
 template <class A, class Size = Singles>
 struct DigitCounts {
   using Key = OrderedKey<A>;

@@ -110,10 +110,10 @@ class WeightSelection {
           f(outer, flat(score), kernel::Singles{}, choice, first);
         });
       };
-      lowest<kernel::Singles>(std::max(already, WeightPattern::count(n, share)), parts,
-                              [&](View<std::uint8_t, 1> removed, const WeightChoice& choice, Index first) {
-                                pack(choice, first, matrix(removed.data, removed.shape[0] / choice.in, choice.in));
-                              });
+      const auto take = [&](View<std::uint8_t, 1> removed, const WeightChoice& choice, Index first) {
+        pack(choice, first, matrix(removed.data, removed.shape[0] / choice.in, choice.in));
+      };
+      lowest<kernel::Singles>(std::max(already, WeightPattern::count(n, share)), parts, take);
     }
     void of_blocks() const {
       Index blocks = 0, n = 0, already = 0;
@@ -134,12 +134,12 @@ class WeightSelection {
       const auto parts = [&](auto&& f) {
         for (const WeightChoice& c : all) f(pass, View<const A, 1>(own(c)), kernel::TwiceTheWeights{grid(c)}, c);
       };
-      lowest<kernel::TwiceTheWeights>(std::max(2 * already, WeightPattern::twice(n, share)), parts,
-                                      [&](View<std::uint8_t, 1> removed, const WeightChoice& c) {
-                                        const auto of = grid(c);
-                                        const auto bits = matrix(removed.data, of.count() / of.across(), of.across());
-                                        pass.device.for_each_row(c.out, kernel::KeepBlocks{bits, of.height, of.width, c.in, c.chosen});
-                                      });
+      const auto take = [&](View<std::uint8_t, 1> removed, const WeightChoice& c) {
+        const auto of = grid(c);
+        const auto bits = matrix(removed.data, of.count() / of.across(), of.across());
+        pass.device.for_each_row(c.out, kernel::KeepBlocks{bits, of.height, of.width, c.in, c.chosen});
+      };
+      lowest<kernel::TwiceTheWeights>(std::max(2 * already, WeightPattern::twice(n, share)), parts, take);
     }
     kernel::BlockGrid grid(const WeightChoice& c) const {
       return {c.out, c.in, pattern.block_height(c.out), pattern.block_width(c.in)};

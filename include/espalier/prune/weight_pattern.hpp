@@ -92,7 +92,9 @@ struct WeightPattern {
     return std::clamp<Index>(Index(std::floor(double(n) * share + 0.5 + 1e-9)), 0, n);
   }
   /// 2 n s, rounded down: where the middle of what leaves last may lie, each weight counted twice.
-  static Index twice(Index n, double share) { return std::clamp<Index>(Index(std::floor(2 * (double(n) * share + 1e-9))), 0, 2 * n); }
+  static Index twice(Index n, double share) {
+    return std::clamp<Index>(Index(std::floor(2 * (double(n) * share + 1e-9))), 0, 2 * n);
+  }
   /// How many of n weights leave in blocks that have `size` each.
   static Index in_blocks(Index n, Index size, double share) { return (twice(n, share) + size) / (2 * size) * size; }
 
@@ -105,7 +107,9 @@ struct WeightPattern {
     return out * (in / m * k + kernel::leaving_of_rest(in % m, m, k));
   }
   /// Whether all that leaves together in a projection is of one size.
-  bool even(Index out, Index in) const { return kind != Kind::blocks || (out % block_height(out) == 0 && in % block_width(in) == 0); }
+  bool even(Index out, Index in) const {
+    return kind != Kind::blocks || (out % block_height(out) == 0 && in % block_width(in) == 0);
+  }
   /// The smallest step of what leaves a projection, in weights: in the end it is within half of that of the share asked for.
   Index step(Index out, Index in) const {
     if (kind == Kind::blocks) return block_height(out) * block_width(in);

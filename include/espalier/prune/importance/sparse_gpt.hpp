@@ -15,9 +15,9 @@ namespace espalier::inline v0 {
 /// make up for it.                                                                          Frantar & Alistarh 2023, alg. 1
 ///
 /// Unstructured, k = floor(n s + ½) of the n weights leave: every block of columns has its share of k, but for rounding, and
-/// its weights are chosen when it is reached; with n:m when the m are. What a block does to those behind it is one product. The weights that stay change in place: W0 moves by what W0 + s B A
-/// has to, and only masks on single weights know this score. While a projection is chosen, one copy of it is there, and twice
-/// its Hessian.
+/// its weights are chosen when it is reached; with n:m when the m are. What a block does to those behind it is one product.
+/// The weights that stay change in place: W0 moves by what W0 + s B A has to, and only masks on single weights know this
+/// score. While a projection is chosen, one copy of it is there, and twice its Hessian.
 ///
 /// official: one more leaves each block, as a comparison with ≤ at the place ⌊n s⌋ has it in the published program.
 struct SparseGPTImportance {
@@ -58,7 +58,8 @@ struct SparseGPTImportance {
       if (!groups) {
         const auto s = matrix(score.data, out, n);
         device.for_each_row(out, kernel::BlockSaliency<A>{w, l, first, choice.gone, s});
-        select_lowest(scratch, View<const A, 1>(flat(s)), official ? one_too_many(out * n, share) : leaving_of_block(leaving, out, in, wide, first), flat(r));
+        const Index some = official ? one_too_many(out * n, share) : leaving_of_block(leaving, out, in, wide, first);
+        select_lowest(scratch, View<const A, 1>(flat(s)), some, flat(r));
       }
       const Index k = groups ? std::min(WeightPattern::count(m, share), m - pattern.n) : 0;
       device.for_each_row(out, kernel::SparseGptBlock<A>{w, l, first, m, k, choice.gone, r, e});
