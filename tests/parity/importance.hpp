@@ -200,7 +200,7 @@ void weight_masks(Judge& judge) {
     thrice([&](Outputs& out) {
       for (const WeightPattern& pattern :
            {WeightPattern::unstructured(Within::row), WeightPattern::unstructured(), WeightPattern::unstructured(Within::model),
-            WeightPattern::n_of_m(2, 4), WeightPattern::n_of_m(3, 7), WeightPattern::blocks(3, 5), WeightPattern::blocks(3, 4, Within::model),
+            WeightPattern::n_of_m(2, 4), WeightPattern::n_of_m(3, 6), WeightPattern::blocks(3, 5), WeightPattern::blocks(3, 4, Within::model),
             WeightPattern::rows(Within::model), WeightPattern::columns(), WeightPattern::columns(Within::model)}) {
         auto model = random_llama(device, small_llamas()[0].config, {.targets = {"nothing"}});
         WeightPruner pruner(model, MagnitudeImportance{}, pattern, LinearSchedule{.begin = 0, .end = 2, .sparsity = 0.5},

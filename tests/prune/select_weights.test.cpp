@@ -311,9 +311,9 @@ TEST_CASE("what is gone already leaves first") {
 TEST_CASE("weights larger than a panel") {
   std::vector<Scored<float>> all = draw<float>(5, true, 1);
   const RandomStream stream{6, Purpose::test};
-  all.push_back({300, 2100, {}});
-  for (Index i = 0; i < 300 * 2100; ++i) all[1].score.push_back(float(stream.bits(std::uint64_t(i)) % 1000));
-  CHECK(panel_rows(300, 2100) < 300);
+  all.push_back({520, 2100, {}});
+  for (Index i = 0; i < 520 * 2100; ++i) all[1].score.push_back(float(stream.bits(std::uint64_t(i)) % 1000));
+  CHECK(panel_rows(520, 2100) < 520);
   for (const WeightPattern& pattern : {WeightPattern::unstructured(), WeightPattern::unstructured(Within::model),
                                        WeightPattern::blocks(7, 9), WeightPattern::columns(), WeightPattern::n_of_m(2, 4)}) {
     CAPTURE(pattern.name());
