@@ -6,9 +6,11 @@
 #include <espalier/backend/cpu.hpp>
 #include <espalier/core/random.hpp>
 #include <espalier/prune/select_weights.hpp>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fiber_team.hpp"
@@ -128,21 +130,22 @@ Kept define(const WeightPattern& pattern, const std::vector<Scored<A>>& all, dou
       for (Index i = 0; i < out; ++i) {
         std::vector<Unit> row;
         for (Index j = 0; j < in; ++j) row.push_back(weight(n, std::size_t(i * in + j)));
-        projection.insert(projection.end(), row.begin(), row.end());
         if (pattern.kind == WeightPattern::Kind::n_of_m) {
           const auto k = std::min(std::floor(double(pattern.m) * share + 0.5 + 1e-9), double(pattern.m - pattern.n));
           for (Index j = 0; j < in; j += pattern.m)
             leave({row.begin() + j, row.begin() + std::min(in, j + pattern.m)}, k / double(pattern.m));
         } else if (pattern.within == Within::row) {
-          leave(row, share);
+          leave(std::move(row), share);
+        } else {
+          std::move(row.begin(), row.end(), std::back_inserter(projection));
         }
       }
     }
     const bool each = pattern.kind != WeightPattern::Kind::n_of_m && pattern.within == Within::projection;
-    if (each) leave(projection, share);
-    model.insert(model.end(), projection.begin(), projection.end());
+    if (each) leave(std::move(projection), share);
+    else std::move(projection.begin(), projection.end(), std::back_inserter(model));
   }
-  if (pattern.kind != WeightPattern::Kind::n_of_m && pattern.within == Within::model) leave(model, share);
+  if (pattern.kind != WeightPattern::Kind::n_of_m && pattern.within == Within::model) leave(std::move(model), share);
   return kept;
 }
 
