@@ -320,6 +320,9 @@ TEST_CASE("targets count an encoder with its head as its file holds it, and a to
     REQUIRE(planned.code == 0);
     CHECK(planned.json().at("outcomes").at(0).at("budget") == budget);
   }
+  // The line that PEFT 0.21 prints of this model with these adapters and its head.
+  CHECK(run({"train", model, "-d", examples + "/pairs.jsonl", "-o", scratch / "none", "--dry-run"})
+            .says("trainable params: 2,791 || all params: 6,074 || trainable%: 45.9500"));
   // Three heads of width 4 in each of two layers; every token sees all ten.
   const Result seen = run({"plan", model, "--target-macs", std::to_string(std::int64_t(0.9 * dense.macs)), "--macs-at", "10", "--json"});
   CAPTURE(seen.err);
