@@ -74,15 +74,19 @@ void check_granularity(const Request& request) {
     for (const char* option : {"min-heads", "min-channels", "ranking"})
       must(!whole || !said(option), format("--{} says nothing to {}", option, what),
            std::string(option) == "ranking" ? "there is one set of them" : "--layer-floor is the share of them that stays");
+    must(!whole || !said("uniform"), "--uniform says nothing to " + what + ": there is one set of them");
     must(s.granularity != "layers" || !said("round-to"), "--round-to says nothing to layers");
     must(units->heads || !said("min-heads"), "--min-heads says nothing to channels: all heads stay");
     must(units->channels || !(said("min-channels") || said("round-to")), "--min-channels and --round-to say nothing to heads: all channels stay");
+    must(s.granularity != "queries-free" || s.layout != "compact",
+         "key-value heads may keep different numbers of query heads, which --layout compact cannot say",
+         "--layout padded fills them up with zeros; with --granularity queries they stay even");
     must(s.granularity != "hidden" || !said("exclude-layers"), what + " run through all layers: --exclude-layers can spare none");
     return;
   }
   const auto pattern = weight_pattern(s);
   for (const char* option : {"sparsity-of", "target-parameters", "target-macs", "macs-at", "target-bytes", "target-latency-ms", "min-heads",
-                             "min-channels", "layer-floor", "round-to", "ranking", "official", "ema", "normalise"})
+                             "min-channels", "layer-floor", "uniform", "round-to", "ranking", "official", "ema", "normalise"})
     must(!said(option), format("--{} says nothing to single weights", option),
          std::string(option) == "ranking" ? "--within row, projection or model says what they are compared with"
          : std::string(option) == "ema" ? "their scores are those of one step: an average would take a number per weight"

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <espalier/core/visit.hpp>
+#include <espalier/prune/budget.hpp>
 
 #include "facts.hpp"
 
@@ -13,16 +14,11 @@ Facts facts_of(Model& model) {
   Facts f;
   f.parameters = count_parameters(model);
   f.trainable = count_trainable(model);
-  for_each_projection(model, [&](const std::string&, auto& p) { f.macs += p.weight.size(); });
+  f.macs = Index(MacBudget{}.count(model));
   const auto& c = model.config;
   f.hidden = c.hidden, f.layers = c.layers;
   if constexpr (requires { c.vocab; }) f.vocab = c.vocab;
   if constexpr (requires { c.max_positions; }) f.max_positions = c.max_positions;
-  if constexpr (requires { model.head.options; }) {
-    for_each_trained(model, [&](const std::string&, auto& map) { f.macs += map.weight.size(); });
-  } else {
-    f.macs += c.vocab * c.hidden;
-  }
   model.groups([&](auto&& g) {
     const auto& mask = *g.mask;
     KeptUnits units{mask.full(), {}};

@@ -3,6 +3,7 @@
 #include <espalier/adapter/low_rank.hpp>
 #include <espalier/data/tokens.hpp>
 #include <espalier/io/dtype_names.hpp>
+#include <espalier/prune/budget.hpp>
 #include <espalier/prune/latency.hpp>
 #include <espalier/prune/options.hpp>
 #include <espalier/prune/plan.hpp>
@@ -121,6 +122,7 @@ class Engine {
   virtual ~Engine() = default;
   virtual Storage storage() const = 0;
   virtual Facts facts() = 0;
+  virtual double count(const Budget&) = 0;
   virtual std::string source_hash() = 0;
   /// A file of data, as this model reads it: texts have at most so many tokens.
   virtual DataSet read(const std::string& path, Index length, const DocumentRequest& = {}) = 0;
@@ -138,7 +140,7 @@ class Engine {
   /// Scores of every unit by so many batches, and what each share would remove by them; no weight is changed. Criteria that
   /// read the weights alone need no data.
   virtual Scored score(const FitPlan&, const DataSet*, Index batches, const std::vector<double>& shares) = 0;
-  /// What pruning comes to; refuses what cannot be reached.
+  /// What pruning comes to; refuses what cannot be reached, or not be written.
   virtual PruneReport foresee(const FitPlan&) = 0;
   /// Measures models of different size that are cut to shape, until one takes as long as was asked for.
   virtual LatencyFit time_to(const FitPlan&) = 0;

@@ -38,6 +38,7 @@ class EngineOf final : public Engine {
 
   Storage storage() const override { return std::is_same_v<typename Device::Weight, float> ? Storage::fp32 : Storage::bf16; }
   Facts facts() override { return facts_of(model_); }
+  double count(const Budget& budget) override { return espalier::count(budget, model_); }
   std::string source_hash() override { return model_.source.sha256(); }
 
   DataSet read(const std::string& path, Index length, const DocumentRequest& documents) override {
@@ -136,7 +137,8 @@ class EngineOf final : public Engine {
   }
 
   PruneReport foresee(const FitPlan& p) override {
-    return planned<Family>(model_.config, model_.source, options_of(p), p.sparsity, p.target).report;
+    const bool units = p.prune && !p.weights;  // else all stay, and what is asked is whether they can be written
+    return planned<Family>(model_.config, model_.source, options_of(p), units ? p.sparsity : 0, p.target).report;
   }
   LatencyFit time_to(const FitPlan& p) override {
     PrunerOptions options = options_of(p);
@@ -223,7 +225,7 @@ class EngineOf final : public Engine {
     PrunerOptions options = p.pruner;
     options.target = target_of<Family>(p.target, model_.config, model_.source, options);
     if (p.target.seconds > 0)  // until it is measured, or a checkpoint says what was, nothing leaves
-      options.target.left = p.timed ? p.timed->left : count(options.target.budget, model_);
+      options.target.left = p.timed ? p.timed->left : count(options.target.budget);
     return options;
   }
   AnyPruner pruner_of(const FitPlan& p, const AnySchedule& schedule) {

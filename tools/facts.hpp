@@ -16,9 +16,9 @@ struct GroupFacts {
 
 /// What a model is, counted from its tensors.
 struct Facts {
-  Index parameters = 0;  ///< of the base model
+  Index parameters = 0;  ///< of its file: the head of a task included, adapters not
   Index trainable = 0;
-  Index macs = 0;  ///< multiplications with weights for one token: linear maps and the language head
+  Index macs = 0;  ///< multiplications with weights for one token, see MacBudget
   Index vocab = 0, hidden = 0, layers = 0, max_positions = 0;
   std::vector<GroupFacts> groups;
 

@@ -82,10 +82,10 @@ FitRun::FitRun(const Request& request, const Console& console)
   foresee();
 }
 
-/// What cannot be reached is refused before anything is written.
+/// What cannot be reached, or not be written in the end, is refused before anything is trained.
 void FitRun::foresee() {
   const Settings& s = request_.settings;
-  if (!plan_.prune || plan_.weights || (plan_.target.seconds > 0 && !s.resume.empty())) return;
+  if (!(plan_.prune || s.writes_model()) || (plan_.target.seconds > 0 && !s.resume.empty())) return;
   if (plan_.target.seconds > 0) {
     console_.say("measuring models of different size");
     plan_.timed = engine_->time_to(plan_);
@@ -93,7 +93,8 @@ void FitRun::foresee() {
                         milliseconds(plan_.timed->dense), milliseconds(plan_.timed->least), with_commas(Index(plan_.timed->left)),
                         milliseconds(plan_.timed->seconds)));
   }
-  foreseen_ = engine_->foresee(plan_);
+  const PruneReport report = engine_->foresee(plan_);
+  if (plan_.prune && !plan_.weights) foreseen_ = report;
 }
 
 json::Value FitRun::forecast() const {

@@ -138,6 +138,7 @@ void resolve(Request& request, const Layer& command_line) {
     }
     apply(request, from_run(resume, request.verb));
   }
+  const bool uniform = request.settings.layout == "uniform" && !resume.empty();
   apply(request, file);
   apply(request, environment);
   const std::string model = request.origin.count("model") > 0 && request.origin["model"] == Origin::command_line
@@ -146,6 +147,8 @@ void resolve(Request& request, const Layer& command_line) {
   apply(request, command_line);
   if (!model.empty()) request.settings.model = model;
   if (!resume.empty()) request.settings.resume = request.settings.out = resume;
+  // A run goes on with what it asks of layers, in whichever layout they are written.
+  if (uniform && request.settings.layout != "uniform") request.settings.uniform = true, request.origin["uniform"] = Origin::run;
 }
 
 }  // namespace espalier::tool

@@ -4,6 +4,7 @@
 #include <espalier/adapter/frozen.hpp>
 #include <espalier/backend/meta.hpp>
 #include <espalier/model/encoder_families.hpp>
+#include <espalier/model/outline.hpp>
 #include <espalier/model/stored_budget.hpp>
 #include <espalier/prune/compact.hpp>
 #include <espalier/prune/importance/random.hpp>
@@ -27,6 +28,11 @@ Layout layout_called(const std::string& name) {
     if (name == name_of(l)) return l;
   return Layout::automatic;
 }
+/// How many positions a token of such a sequence attends to, on average.
+template <class Family>
+double seen(Index tokens) {
+  return EncoderFamily<Family> || tokens == 0 ? double(tokens) : double(tokens + 1) / 2;
+}
 bool alike(const PrunerOptions& o) {
   if (o.granularity == Granularity::layers || o.granularity == Granularity::hidden) return true;
   return o.even && (o.uniform || (o.ranking == Ranking::local && o.exclude.empty() && !o.official));
@@ -44,7 +50,7 @@ Target target_of(const TargetRequest& t, const typename Family::Config& config, 
   // Layers of different width are filled up in the file: what is computed is counted then, except where the file is meant.
   if (alike(o) || t.bytes > 0 || t.seconds > 0) target.widths = stored_widths(shapes, layout_called(t.layout), alike(o));
   target.left = t.parameters + t.macs + t.bytes;
-  if (t.macs > 0 || t.seconds > 0) target.budget = MacBudget{.positions = t.positions > 0 ? double(t.positions + 1) / 2 : 0};
+  if (t.macs > 0 || t.seconds > 0) target.budget = MacBudget{.positions = seen<Family>(t.positions)};
   if (t.bytes > 0) target.budget = stored_bytes(shapes, source, t.dtype);
   return target;
 }
@@ -68,12 +74,8 @@ Planned<Family> planned(const typename Family::Config& config, const ModelSource
   compact(model);
   out.facts = facts_of(model);
   CutPlan cut(model);
-  out.stored = config;
-  using Stored = StoredModel<typename Family::Config>;
-  const Layout asked = layout_called(t.layout);
-  const bool as_is = cut.uniform() && Stored::sayable(config, cut) && asked != Layout::padded;
-  espalier::detail::narrow(out.stored, cut, asked == Layout::compact ? asked : as_is ? Layout::uniform : Layout::padded,
-                           source.directory);
+  const Dtype stated = t.dtype ? *t.dtype : source.dtype_of(StoredModel<typename Family::Config>::kEmbedding).value_or(Dtype::f32);
+  out.stored = outline_of(config, cut, layout_called(t.layout), stock_config(source.config), stated, source.directory).config;
   Shapes<Family> stored(device, out.stored);
   out.file_bytes = stored_bytes(stored, source, t.dtype).count(stored);
   return out;
@@ -88,7 +90,7 @@ auto compiled(Families<Family...>, Families<Encoder...>) {
 [[gnu::used]] const auto kept = compiled(LanguageFamilies{}, EncoderFamilies{});
 }  // namespace
 
-Table target_table(const PruneReport& r, const PrunerOptions& o, double left, const std::optional<LatencyReached>& latency) {
+Table target_table(const PruneReport& r, const PrunerOptions& o, double left, Index macs_at, const std::optional<LatencyReached>& latency) {
   const auto whole = [](double x) { return with_commas(Index(std::llround(x))); };
   Table table;
   table.head = {"", "target", "reached", "off by", "smallest step"};
@@ -101,9 +103,7 @@ Table target_table(const PruneReport& r, const PrunerOptions& o, double left, co
     table.rows.push_back({"removed of prunable parameters", percent(r.asked), percent(r.reached), percent(r.reached - r.asked),
                           percent(r.step)});
   } else {
-    const auto* macs = std::get_if<MacBudget>(&o.target.budget);
-    const std::string name = macs != nullptr && macs->positions > 0
-                                 ? format("{} at {} tokens", r.counts, Index(2 * macs->positions - 1)) : r.counts;
+    const std::string name = macs_at > 0 ? format("{} at {} tokens", r.counts, macs_at) : r.counts;
     table.rows.push_back({name, whole(r.target), whole(left), whole(left - r.target), whole(r.smallest_step)});
   }
   return table;

@@ -16,7 +16,7 @@ namespace espalier::tool {
 /// What somebody wants to be left, in the numbers they gave; at most one of them is there.
 struct TargetRequest {
   double parameters = 0, macs = 0, bytes = 0, seconds = 0;
-  Index positions = 0;  ///< of the sequences for which MACs count attention; 0: weights only
+  Index positions = 0;  ///< of the sequences for which MACs count attention, causal in models of language; 0: weights only
   std::string layout = "automatic";
   std::optional<Dtype> dtype = {};
 
@@ -28,7 +28,8 @@ struct TargetRequest {
 template <class Family>
 Target target_of(const TargetRequest&, const typename Family::Config&, const ModelSource&, const PrunerOptions&);
 
-/// Shapes, pruned and compacted without memory. Which units leave is not known without scores, how many is.
+/// Shapes, pruned and compacted without memory. Which units leave is not known without scores, how many is. Refuses what
+/// cannot be written.
 template <class Family>
 struct Planned {
   PruneReport report;
@@ -45,8 +46,9 @@ struct LatencyReached {
   double asked = 0, reached = 0, tolerance = 0.05;
   bool within() const { return reached >= asked * (1 - tolerance) && reached <= asked * (1 + tolerance); }
 };
-/// What was asked for, what is there, and how near that had to be. `left`: as counted in the end.
-Table target_table(const PruneReport&, const PrunerOptions&, double left, const std::optional<LatencyReached>& = {});
+/// What was asked for, what is there, and how near that had to be. `left`: as counted in the end. macs_at: of sequences of so
+/// many tokens, where attention is counted.
+Table target_table(const PruneReport&, const PrunerOptions&, double left, Index macs_at, const std::optional<LatencyReached>& = {});
 json::Value target_json(const PruneReport&, double left);
 json::Value latency_json(const LatencyFit&);
 

@@ -73,8 +73,7 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
       evaluation_protocol(s, run.val_source(), pruned.evaluation) + " The pruned model was also tuned, the dense one was not.",
       latency_protocol(s, run.val()),
       "Parameters and MACs are counted from the tensors, file sizes from the files. MACs: multiplications with "
-      "weights, "
-      "the head included, for one token."};
+      "weights for one token, the language head included; a classifier, which works once for a sequence, is not."};
   out.json = json::Value::object({{"out", s.out}, {"layout", written.layout}, {"steps", fitted.summary.step}});
   for (const Measured& m : out.models) out.json.set(m.name, m.json());
   if (fitted.pruned) {
@@ -83,11 +82,7 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
     const Target& target = fitted.pruner.target;
     double left = r.left;
     if (std::holds_alternative<ByteBudget>(target.budget)) left = double(written.bytes);
-    if (target.left > 0 && !target.widths.empty()) {
-      const auto* macs = std::get_if<MacBudget>(&target.budget);
-      if (std::holds_alternative<ParameterBudget>(target.budget)) left = double(pruned.facts.parameters);
-      if (macs != nullptr && macs->positions == 0) left = double(pruned.facts.macs);
-    }
+    else if (target.left > 0 && !target.widths.empty()) left = timed[1]->count(target.budget);
     std::optional<LatencyReached> latency;
     if (s.target_latency_ms > 0) {
       latency = LatencyReached{s.target_latency_ms / 1e3, pruned.latency};
@@ -106,7 +101,7 @@ PrunedResult measure_pruned(FitRun& run, const Request& request, const std::vect
         out.missed = Trouble{Errc::failed, reached + ": scores that were not finite have left masks as they were, as warnings say",
                              "--granularity", "the result is in " + s.out + "; a lower --lr or more --damp may keep scores finite"};
     }
-    out.target = target_table(r, fitted.pruner, left, latency);
+    out.target = target_table(r, fitted.pruner, left, s.macs_at, latency);
     json::Value pruning = reached_json(r);
     pruning.set("granularity", s.granularity);
     pruning.set("budget", target_json(r, left));

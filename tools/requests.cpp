@@ -46,7 +46,7 @@ PrunerOptions pruner_options(const Settings& s) {
     }
     o.exclude.push_back(layer);
   }
-  o.uniform = s.layout == "uniform";
+  o.uniform = s.uniform || s.layout == "uniform";
   if (const UnitWord* const units = find_unit_word(s.granularity)) {
     o.granularity = units->granularity, o.even = units->even;
     o.heads = units->heads, o.channels = units->channels;
@@ -162,7 +162,12 @@ json::Value identity_of(const Request& request) {
   if (s.packing == "none") identity.erase("packing");  // as runs that knew of no other
   if (!s.new_head) identity.erase("new-head");
   const bool sized = target_request(s).given();  // what is stored is then part of what is asked for
-  if (!sized && !pruner_options(s).uniform) identity.erase("layout");
+  const UnitWord* const units = find_unit_word(s.granularity);
+  const bool by_layer = units != nullptr && units->granularity != Granularity::layers && units->granularity != Granularity::hidden;
+  // Layers that keep the same number are chosen otherwise. In which layout they are written may be said anew.
+  if (!sized && by_layer && pruner_options(s).uniform) identity.set("layout", "uniform");
+  else if (!sized) identity.erase("layout");
+  if (!sized || !s.uniform) identity.erase("uniform");
   if (!sized) identity.erase("dtype");
   if (s.normalise == "auto") identity.erase("normalise");  // as it was before there was a choice
   if (request.verb == Verb::compare)

@@ -42,6 +42,7 @@ struct Settings {
   double target_latency_ms = 0;
   Index min_heads = 1, min_channels = 1;
   double layer_floor = 0;
+  bool uniform = false;
   std::string criterion = "lora", power = "square", schedule = "cubic", ranking = "local", revival = "none",
               compact = "auto";
   double warmup = 0.1, cooldown = 0.1, ema = 0.9;

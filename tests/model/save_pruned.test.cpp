@@ -169,6 +169,7 @@ TEST_CASE("heads that do not divide the width: another model type, or more paddi
     CHECK(report.model_type == (bias ? "llama" : "mistral"));
     CHECK(report.heads == (bias ? 6 : 5));
     CHECK(relative_gap(reload(folder / "out", tokens), masked) < 1e-12);
+    CHECK(esp::save(model, folder / "automatic").layout == (bias ? esp::Layout::padded : esp::Layout::uniform));
     if (bias) CHECK_THROWS_WITH_AS(esp::save(model, folder / "uniform", {.layout = esp::Layout::uniform}), doctest::Contains("5 heads do not divide"), esp::Error);
   }
   Model dense(device, six);

@@ -6,6 +6,7 @@
 #include <espalier/prune/importance/random.hpp>
 #include <espalier/prune/pruner.hpp>
 
+#include "compiled_bert.hpp"
 #include "compiled_files.hpp"
 #include "compiled_gpt2.hpp"
 #include "golden.hpp"
@@ -22,7 +23,7 @@ namespace {
 /// Prunes to a share of what can leave, writes, and compares what was promised with what is there.
 template <class Model>
 void check(const std::string& directory, esp::Layout layout, std::optional<esp::Dtype> dtype, esp::PrunerOptions options, bool bytes) {
-  Device device;
+  typename Model::DeviceType device;
   auto model = esp::load<Model>(device, directory, {.rank = 2});
   if (bytes) options.target.budget = esp::stored_bytes(model, model.source, dtype);
   options.target.widths = esp::stored_widths(model, layout, /*alike=*/true), options.every = 1;
@@ -83,6 +84,12 @@ TEST_CASE("heads of a GPT-2 keep their places in the file, so that a budget of i
   const auto widths = esp::stored_widths(model, esp::Layout::automatic, true);
   for (std::size_t n = 1; n < widths.at("heads").size(); ++n) CHECK(widths.at("heads")[n] == widths.at("heads").back());
   CHECK(widths.at("channels")[5] == 5);
+}
+
+TEST_CASE("the head of a task is part of the file, and of its budget") {
+  using Roberta = esp::test::RobertaClasses<double>;  // all of its head is trained
+  const std::string directory = esp::test::golden_directory("roberta-classes");
+  for (const bool bytes : {false, true}) check<Roberta>(directory, esp::Layout::automatic, esp::Dtype::f16, {}, bytes);
 }
 
 TEST_CASE("where every layer is stored as wide as the widest, an excluded one leaves nothing to gain") {

@@ -168,10 +168,7 @@ def check_granularity(bench, subject):
         bench.run("prune-by", model=source, data=subject.data, out=out, granularity=granularity, layout=layout, sparsity=sparsity)
         survived(source, out)
         config = json.loads((out / "config.json").read_text())
-        if layout == "compact":
-            if config["model_type"] in transformers.CONFIG_MAPPING:
-                raise Failure(f"model_type is {config['model_type']}, which a stock class loads")
-        elif config["model_type"] not in transformers.CONFIG_MAPPING or "head_dim" not in config and not subject.fused:
+        if config["model_type"] not in transformers.CONFIG_MAPPING or "head_dim" not in config and not subject.fused:
             raise Failure("config.json is none of a stock class with its head_dim")
         pruned, masked = subject.load(out), subject.load(source)
         dense = subject.outputs(masked)
@@ -187,8 +184,7 @@ def check_granularity(bench, subject):
         return
     if MODELS[subject.name][1].get("num_key_value_heads") != 4:
         bench.check(f"{subject.name}: queries, uniform", lambda: prune("queries", "uniform", "0.5", mask_like))
-        for layout in ("padded", "compact"):
-            bench.check(f"{subject.name}: queries-free, {layout}", lambda: prune("queries-free", layout, "0.4", mask_like))
+        bench.check(f"{subject.name}: queries-free, padded", lambda: prune("queries-free", "padded", "0.4", mask_like))
     bench.check(f"{subject.name}: hidden, uniform", lambda: prune("hidden", "uniform", "0.25", without_hidden))
 
 

@@ -26,6 +26,25 @@ void change_config(const std::string& directory, const char* architecture) {
   config["architectures"] = {architecture};
   write(directory + "/config.json", config.dump());
 }
+/// What a file of weights holds, from its own header; for one token the maps of its blocks are multiplied with.
+struct Held {
+  double parameters = 0, bytes = 0, macs = 0;
+};
+Held held(const std::string& directory) {
+  const std::string file = read(directory + "/model.safetensors");
+  std::uint64_t header = 0;
+  for (std::size_t i = 8; i-- > 0;) header = header << 8 | std::uint64_t(std::uint8_t(file[i]));
+  Held h;
+  const auto tensors = nlohmann::json::parse(file.substr(8, header));
+  for (const auto& [name, tensor] : tensors.items()) {
+    if (name == "__metadata__") continue;
+    double numbers = 1;
+    for (const auto& extent : tensor.at("shape")) numbers *= extent.get<double>();
+    h.parameters += numbers, h.bytes += tensor.at("data_offsets").at(1).get<double>() - tensor.at("data_offsets").at(0).get<double>();
+    if (name.find(".layer.") != std::string::npos && tensor.at("shape").size() == 2) h.macs += numbers;
+  }
+  return h;
+}
 const std::vector<std::string> quick{"--batch", "4", "--runs", "1", "--json"};
 
 }  // namespace
@@ -276,6 +295,39 @@ TEST_CASE("criteria are compared by the metric of a task, the best first; an arm
   CAPTURE(hidden.err);
   REQUIRE(hidden.code == 0);
   CHECK(hidden.json().at("metric") == nlohmann::json{{"name", "perplexity"}, {"higher_is_better", false}});
+}
+
+TEST_CASE("targets count an encoder with its head as its file holds it, and a token's work without what is done once for a sequence") {
+  const Scratch scratch;
+  const std::string model = encoder(scratch, "bert-classes");
+  const Held dense = held(model);
+  for (const auto& [option, member] : {std::pair<std::string, double Held::*>{"--target-parameters", &Held::parameters},
+                                       {"--target-bytes", &Held::bytes}, {"--target-macs", &Held::macs}}) {
+    const std::string name = option, out = scratch / name.substr(2);
+    CAPTURE(name);
+    const double target = std::floor(0.85 * (dense.*member));
+    const std::vector<std::string> asked{option, std::to_string(std::int64_t(target))};
+    const Result r = run(std::vector<std::string>{"prune", model, "-d", examples + "/pairs.jsonl", "-o", out, "--steps", "4", "--criterion", "magnitude"} + asked + quick);
+    CAPTURE(r.err);
+    REQUIRE(r.code == 0);
+    const auto budget = r.json().at("pruning").at("budget");
+    CHECK(budget.at("dense") == dense.*member);
+    CHECK(budget.at("left") == held(out).*member);
+    CHECK(std::abs(held(out).*member - target) <= budget.at("step").get<double>());
+    CHECK(r.json().at("pruned").at("parameters") == held(out).parameters);
+    CHECK(r.json().at("pruned").at("macs_per_token") == held(out).macs);
+    const Result planned = run(std::vector<std::string>{"plan", model, "--json"} + asked);
+    REQUIRE(planned.code == 0);
+    CHECK(planned.json().at("outcomes").at(0).at("budget") == budget);
+  }
+  // The line that PEFT 0.21 prints of this model with these adapters and its head.
+  CHECK(run({"train", model, "-d", examples + "/pairs.jsonl", "-o", scratch / "none", "--dry-run"})
+            .says("trainable params: 2,791 || all params: 6,074 || trainable%: 45.9500"));
+  // Three heads of width 4 in each of two layers; every token sees all ten.
+  const Result seen = run({"plan", model, "--target-macs", std::to_string(std::int64_t(0.9 * dense.macs)), "--macs-at", "10", "--json"});
+  CAPTURE(seen.err);
+  REQUIRE(seen.code == 0);
+  CHECK(seen.json().at("outcomes").at(0).at("budget").at("dense") == dense.macs + 2 * 10 * 12 * 2);
 }
 
 TEST_CASE("what does not fit an encoder is refused with what to do") {

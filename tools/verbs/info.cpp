@@ -142,7 +142,7 @@ void describe_encoder(Sheet& sheet, const std::string& directory, const TaskRequ
     sheet.add("vocabulary", c.vocab, with_commas(c.vocab) + (tokenizer.empty() ? "" : " (text goes through " + tokenizer + ")"));
     if constexpr (requires { c.max_positions; }) sheet.add("positions", c.max_positions);
   }
-  sheet.add("parameters", f.parameters, with_commas(f.parameters) + " without the head of a task");
+  sheet.add("parameters", f.parameters, with_commas(f.parameters) + (files.source.fresh.empty() ? "" : " with what is new"));
   sheet.add("macs_per_token", f.macs, brief(double(f.macs)));
   sheet.add("numbers", dtypes_text(tensors));
   sheet.add("file_bytes", weight_bytes(directory), bytes_text(double(weight_bytes(directory))));

@@ -152,7 +152,7 @@ int plan_for(const Request& request, const Console& console) {
   }
   result.set("outcomes", rows);
   text += "\n" + table.text();
-  text += "\n" + target_table(asked.report, options, asked.report.left,
+  text += "\n" + target_table(asked.report, options, asked.report.left, s.macs_at,
                               latency ? std::optional<LatencyReached>({target.seconds, latency->seconds}) : std::nullopt).text();
 
   if (scored) {

@@ -130,7 +130,7 @@ void for_each_trained(M& m, F&& f) {
     });
   }
 }
-/// f(path, tensor) for everything that is frozen: what a checkpoint of the base model holds.
+/// f(path, tensor) for everything that is frozen.
 template <class M, class F>
 void for_each_tensor(M& m, F&& f) {
   if constexpr (requires { typename detail::Kinds<M>::Tensors; }) {
@@ -141,12 +141,18 @@ void for_each_tensor(M& m, F&& f) {
     });
   }
 }
+/// f(path, tensor) for all that a file of the model holds: what is frozen, and then the maps that are trained as a whole.
+template <class M, class F>
+void for_each_stored(M& m, F&& f) {
+  for_each_tensor(m, f);
+  for_each_trained(m, [&](const std::string& path, auto& map) { f(path + ".weight", map.weight), f(path + ".bias", map.bias); });
+}
 
-/// How many numbers the base model holds; adapters not included.
+/// How many numbers a file of the model holds: the head of a task included, adapters not.
 template <class M>
 Index count_parameters(M& m) {
   Index n = 0;
-  for_each_tensor(m, [&](const std::string&, auto& t) { n += t.size(); });
+  for_each_stored(m, [&](const std::string&, auto& t) { n += t.size(); });
   return n;
 }
 /// How many numbers are trained.

@@ -121,6 +121,10 @@ class DebertaStem {
   }
   void backward(Pass<Device>& pass, View<T, 2> dh, const Input&) { blocks.backward(pass, dh, context_); }
 
+  template <class F>
+  void token_maps(F&& f) const {
+    if (convolution) f(convolution.weight.shape(0), convolution.weight.shape(1));
+  }
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
     f("embeddings", self.embeddings);

@@ -22,6 +22,7 @@ namespace espalier::inline v0 {
 ///     blocks                                  its BlockStack
 ///     shape(batch), upload(pass, batch)       how many positions; what goes in, checked, on the device
 ///     forward(pass, input), backward(pass, dh)
+///     token_maps(f)                           optional: see below, of maps that are no projections
 ///   Head, head(device, config, options)       what is asked: see LabelHead
 template <Backend Device, template <class> class Adapter, class Family>
 class EncoderModel {
@@ -82,6 +83,14 @@ class EncoderModel {
   template <class F>
   void groups(F&& f) {
     stem.blocks.groups(f);
+  }
+  /// f(out, in) for every map that a token goes through: not those of a head that works once for a sequence.
+  template <class F>
+  void token_maps(F&& f) {
+    auto projection = [&](const std::string&, auto& p) { f(p.out(), p.in()); };
+    walk(stem, detail::AnyOf<Projection>(projection));
+    if constexpr (requires { stem.token_maps(f); }) stem.token_maps(f);
+    head.token_maps(stem, f);
   }
   /// Paths are the names in a Hugging Face checkpoint.
   template <class Self, class F>

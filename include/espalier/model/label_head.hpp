@@ -125,6 +125,10 @@ class LabelHead {
     return out;
   }
 
+  /// None: what a token goes through ends below the classifier.
+  template <class Stem, class F>
+  static void token_maps(const Stem&, F&&) {}
+
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
     f("", self.classifier);

@@ -97,6 +97,14 @@ class LanguageModel {
     config.widths = std::move(widths), config.layers = Index(kept.size());
     activations_.assign(kept.size(), {});
   }
+  /// f(out, in) for every map that a token goes through.
+  template <class F>
+  void token_maps(F&& f) {
+    for_each_projection(*this, [&](const std::string&, auto& p) { f(p.out(), p.in()); });
+    f(head().rows(), head().cols());
+  }
+  /// The weight of the language head: (vocab, hidden).
+  View<const W, 2> head() const { return lm_head.empty() ? model.table().view() : lm_head.view(); }
   /// What the model that this one began as calls a tensor, and where layers have their numbers in that.
   std::string first_name(const std::string& path) const { return units_.first_name(path); }
   static std::string layer_path() { return StemUnits<Device, Stem>::layer_path(); }
@@ -117,8 +125,6 @@ class LanguageModel {
   bool recompute = false;        ///< keep only each block's input and run it forward twice: less memory, a third more work
 
  private:
-  View<const W, 2> head() const { return lm_head.empty() ? model.table().view() : lm_head.view(); }
-
   TokenInput upload(Pass<Device>& pass, const Batch& batch) {
     const Index n = batch.shape.tokens();
     require(Index(batch.tokens.size()) == n, "batch: {} tokens, expected {} x {}", batch.tokens.size(),

@@ -25,12 +25,17 @@ struct StoredModel<LlamaConfig> {
   }
   static bool leftover(std::string_view name) { return name.ends_with(".rotary_emb.inv_freq"); }
 
-  static bool sayable(const LlamaConfig&, const CutPlan&) { return true; }
+  static bool sayable(const LlamaConfig& c, const CutPlan& cut) {
+    return !heads_divide(c) || c.hidden % cut.heads(c).first == 0;
+  }
   static void narrow(LlamaConfig& c, CutPlan& cut, Layout layout) {
     auto [heads, groups] = cut.heads(c);
     c.feed_forward = cut.width("channels");
-    // transformers wants the heads of a llama to divide hidden_size; where biases rule out writing it as a mistral, pad on.
-    if (layout == Layout::padded && (c.out_bias || c.feed_forward_bias) && !c.qk_norm) {
+    if (layout == Layout::uniform && !sayable(c, cut)) {
+      fail(Errc::usage, "layout uniform: {} heads do not divide hidden_size {}, and transformers loads that only without biases\n  hint: "
+           "layout padded writes the same function with more heads, of zeros; or let another number of heads leave", heads, c.hidden);
+    }
+    if (layout == Layout::padded && heads_divide(c)) {
       const std::string kind = cut.has("queries") ? "queries" : "heads";
       while (cut.width(kind) < cut.full(kind) && c.hidden % heads != 0) {
         cut.widen(kind, cut.width(kind) + 1);
@@ -39,6 +44,10 @@ struct StoredModel<LlamaConfig> {
     }
     c.heads = heads, c.groups = groups;
   }
+
+ private:
+  /// transformers wants the heads of a llama to divide hidden_size, and biases rule out writing it as a mistral.
+  static bool heads_divide(const LlamaConfig& c) { return (c.out_bias || c.feed_forward_bias) && !c.qk_norm; }
 };
 
 }  // namespace espalier::inline v0

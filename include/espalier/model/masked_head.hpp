@@ -78,6 +78,12 @@ class MaskedHead {
     return out;
   }
 
+  template <class Stem, class F>
+  void token_maps(const Stem& stem, F&& f) const {
+    f(transform.out(), transform.in());
+    f(stem.table().rows(), stem.table().cols());
+  }
+
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
     f(self.names_.transform, self.transform);

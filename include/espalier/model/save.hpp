@@ -7,7 +7,7 @@
 #include <espalier/model/compact_config.hpp>
 #include <espalier/model/compact_modeling.hpp>
 #include <espalier/model/cut.hpp>
-#include <espalier/model/narrow.hpp>
+#include <espalier/model/outline.hpp>
 #include <espalier/model/plan_file.hpp>
 #include <espalier/model/tensor_writer.hpp>
 #include <optional>
@@ -136,24 +136,15 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
   SaveReport report;
   report.directory = directory;
   using Config = typename Model::Config;
-  const bool alike = cut.uniform() && StoredModel<Config>::sayable(model.config, cut);
-  report.layout = options.layout != Layout::automatic ? options.layout : alike ? Layout::uniform : Layout::padded;
-  if (report.layout == Layout::uniform && !cut.uniform()) {
-    fail(Errc::usage, "{}: layout uniform needs layers of one shape, but {}\n  hint: layout padded writes the same function "
-         "with zeros; or prune with the constraint 'uniform'", directory, cut.differences());
-  }
-  Config config = model.config;
-  detail::narrow(config, cut, report.layout, directory);
-  report.heads = config.heads, report.groups = config.groups, report.feed_forward = config.feed_forward;
-  if constexpr (requires { config.widths; })
-    if (report.layout == Layout::compact) report.widest(config.widths);
-
   const Dtype native = dtype_of<typename Model::W>;
   const Dtype stated = options.dtype ? *options.dtype : model.source.dtype_of(StoredModel<Config>::kEmbedding).value_or(native);
   const json::Value stock = stock_config(model.source.config);
-  json::Value object = StoredModel<Config>::write(config, stock, stated);
-  detail::cut_layer_lists(object, cut.sources());
-  report.model_type = object.text("model_type");
+  const Outline<Config> outline = outline_of(model.config, cut, options.layout, stock, stated, directory);
+  const Config& config = outline.config;
+  report.layout = outline.layout, report.model_type = outline.model_type;
+  report.heads = config.heads, report.groups = config.groups, report.feed_forward = config.feed_forward;
+  if constexpr (requires { config.widths; })
+    if (report.layout == Layout::compact) report.widest(config.widths);
   if (const std::string was = stock.text("model_type", report.model_type); was != report.model_type) {
     report.notes.push_back(format("model_type {} instead of {}: {} heads do not divide hidden_size {}, which transformers 5 "
                                   "refuses for {}; the function is the same", report.model_type, was, config.heads, config.hidden, was));
@@ -168,14 +159,13 @@ SaveReport save(Model& model, const std::string& directory, const SaveOptions& o
   if constexpr (requires { config.widths; }) {
     if (report.layout == Layout::compact) {
       modeling = compact_modeling(report.model_type);
-      object = compact_config(std::move(object), config.widths);
       report.notes.push_back(format("the layers have shapes of their own: load it with AutoModelForCausalLM.from_pretrained(directory, "
                                     "trust_remote_code=True), which runs its {}", compact_modeling_file));
     }
   }
   io::StagedDirectory out(directory, options.overwrite);
   detail::write_weights(writer, out, options.shard_bytes, report);
-  json::write_file(out / "config.json", object);
+  json::write_file(out / "config.json", outline.object);
   if (!modeling.empty()) io::write_file_atomically(out / compact_modeling_file, std::string_view(modeling));
   for (const std::string& name : model.source.companions()) {
     const std::string from = io::resolve_inside(model.source.directory, name);

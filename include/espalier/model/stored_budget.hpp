@@ -38,7 +38,7 @@ Widths stored_widths(Model& model, Layout layout, bool alike) {
 template <class Model>
 ByteBudget stored_bytes(Model& model, const ModelSource& source, std::optional<Dtype> dtype = {}) {
   ByteBudget budget;
-  for_each_tensor(model, [&](const std::string& name, auto&) {
+  for_each_stored(model, [&](const std::string& name, auto&) {
     const Dtype stored = dtype ? *dtype : source.dtype_of(detail::first_name(model, name)).value_or(dtype_of<typename Model::W>);
     budget.bytes[name] = double(bits_of(stored)) / 8;
   });

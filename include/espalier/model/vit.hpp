@@ -95,6 +95,11 @@ class VitStem {
     blocks.backward(pass, d, {});
   }
 
+  /// Of a patch: the first token, of the whole image, is there without one.
+  template <class F>
+  void token_maps(F&& f) const {
+    f(embeddings.weight.shape(0), embeddings.weight.shape(1));
+  }
   template <class Self, class F>
   static void visit(Self& self, F&& f) {
     f("embeddings", self.embeddings);

@@ -20,7 +20,24 @@ namespace espalier::inline v0 {
 //   prices(model)             of one unit of each group
 //   count(model)              of the model as its tensors are, masked units included
 
-/// Parameters of the base model.
+// Who prints what a model costs asks the budget, so that a target and what is said of it are counted alike.
+
+namespace detail {
+/// f(out, in) for every map that a token goes through: a model may say which these are, else it is all projections.
+template <class Model, class F>
+void for_each_token_map(Model& model, F&& f) {
+  if constexpr (requires { model.token_maps(f); }) model.token_maps(f);
+  else for_each_projection(model, [&](const std::string&, auto& p) { f(p.out(), p.in()); });
+}
+/// What a channel of the residual stream takes of the language head, which is no projection.
+template <class Model>
+double head_rows(const Model& model) {
+  if constexpr (requires { model.head().rows(); }) return double(model.head().rows());
+  else return 0;
+}
+}  // namespace detail
+
+/// Parameters of the file: all but adapters.
 struct ParameterBudget {
   static constexpr const char* kName = "parameters";
 
@@ -36,13 +53,13 @@ struct ParameterBudget {
   }
 };
 
-/// Multiplications for one token: every weight of a linear map once, the language head, and for each head q·kᵀ and p·v
-/// over the positions that the token attends to,
+/// Multiplications for one token: every weight of a map that tokens go through once, the language head included, and for
+/// each head q·kᵀ and p·v over the positions that the token attends to,
 ///
-///   MACs = Σ out · in + vocab · hidden + 2 · positions · Σ outputs of the heads
+///   MACs = Σ out · in + 2 · positions · Σ outputs of the heads
 ///
-/// A causal sequence of T tokens attends to (T + 1) / 2 on average; with 0 only weights are counted, which no length
-/// changes.
+/// A causal sequence of T tokens attends to (T + 1) / 2 on average, in both directions to T; with 0 only weights are
+/// counted, which no length changes. Embeddings are looked up, and a classifier works once for a sequence: neither is here.
 struct MacBudget {
   static constexpr const char* kName = "MACs per token";
   double positions = 0;
@@ -67,19 +84,14 @@ struct MacBudget {
   template <class Model>
   std::vector<double> prices(Model& model) const {
     std::vector<double> out;
-    model.groups([&](auto group) {
-      out.push_back(price(group));
-      if constexpr (requires { model.config.vocab; })
-        if (group.kind == "hidden") out.back() += double(model.config.vocab);
-    });
+    const double head = detail::head_rows(model);
+    model.groups([&](auto group) { out.push_back(price(group) + (group.kind == "hidden" ? head : 0)); });
     return out;
   }
   template <class Model>
   double count(Model& model) const {
     double n = 0;
-    for_each_projection(model, [&](const std::string&, auto& p) { n += double(p.weight.size()); });
-    if constexpr (requires { model.config.vocab * model.config.hidden; })
-      n += double(model.config.vocab) * double(model.config.hidden);
+    detail::for_each_token_map(model, [&](Index out, Index in) { n += double(out) * double(in); });
     if (positions > 0) detail::for_each_group(model, [&](auto group) { n += double(group.units()) * attention(group); });
     return n;
   }
@@ -114,7 +126,7 @@ struct ByteBudget {
   template <class Model>
   double count(Model& model) const {
     double n = 0;
-    for_each_tensor(model, [&](const std::string& path, auto& t) { n += double(t.size()) * bytes.at(path); });
+    for_each_stored(model, [&](const std::string& path, auto& t) { n += double(t.size()) * bytes.at(path); });
     return n;
   }
 };
