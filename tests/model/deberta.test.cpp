@@ -231,6 +231,7 @@ TEST_CASE("what is not supported, or does not fit, is refused by name") {
   deberta("position_biased_input", true, esp::Errc::bad_input, "position_embeddings.weight is missing");
   deberta("num_attention_heads", 5, esp::Errc::bad_input, "no multiple of num_attention_heads");
   deberta("cls_dropout", 1.0, esp::Errc::bad_input, "cls_dropout is 1");
+  refuse<DebertaMasked<double>>(with("deberta-masked", "tie_word_embeddings", false), esp::Errc::unsupported, "tie_word_embeddings");
   refuse<DebertaMasked<double>>(with("deberta-published", "legacy", json::Value()), esp::Errc::bad_input,
                                 "the files have this head as lm_predictions.*: set \"legacy\": false in config.json");
   refuse<DebertaMasked<double>>(with("deberta-masked", "legacy", false), esp::Errc::bad_input, "set \"legacy\": true in config.json");

@@ -66,7 +66,8 @@ struct StoredModel<DebertaTaskConfig<Task>> : FixedHeads<DebertaTaskConfig<Task>
       config.expect(quantised->is_object() && quantised->size() == 0, "quantization_config", "leave it out");
     if (masked) {
       c.legacy = config.flag("legacy", true);
-      if (c.legacy && config.given("tie_word_embeddings"))  // the other head has no map of its own config.expect(config.flag("tie_word_embeddings", true), "tie_word_embeddings", "true is");
+      if (c.legacy && config.given("tie_word_embeddings"))  // the other head has no map of its own
+        config.expect(config.flag("tie_word_embeddings", true), "tie_word_embeddings", "true is");
       c.tied = true;
     }
     return c;
