@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "golden.hpp"
 
-#include <doctest/doctest.h>
-
 #include <cstdint>
+#include <espalier/core/error.hpp>
 #include <espalier/io/file.hpp>
 #include <espalier/io/json_file.hpp>
 #include <span>
@@ -34,17 +33,15 @@ constexpr std::string_view kClasses[] = {"LlamaForCausalLM", "MistralForCausalLM
 
 std::vector<std::string> golden_cases(std::initializer_list<std::string_view> classes) {
   const auto among = [](const auto& some, std::string_view name) { return std::find(std::begin(some), std::end(some), name) != std::end(some); };
-  for (const std::string_view name : classes) REQUIRE(among(kClasses, name));
+  for (const std::string_view name : classes) require(among(kClasses, name), "golden cases: {} is among no classes", name);
   std::vector<std::string> cases;
   for (const std::string& name : io::list_directory(golden_directory(""))) {
     const json::Value config = json::read_file(golden_directory(name) + "/config.json");
     const std::string& its_class = config.at("architectures").at(0).as_string();
-    CAPTURE(name);
-    CAPTURE(its_class);
-    CHECK(among(kClasses, its_class));
+    require(among(kClasses, its_class), "golden cases: {} is a {}, which no test asks for", name, its_class);
     if (among(classes, its_class)) cases.push_back(name);
   }
-  REQUIRE_FALSE(cases.empty());
+  require(!cases.empty(), "golden cases: there are none");
   std::sort(cases.begin(), cases.end());
   return cases;
 }
