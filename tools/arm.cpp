@@ -29,11 +29,13 @@ std::string Arm::name() const {
 }
 
 std::vector<Arm> arms_of(const Settings& s) {
+  const std::vector<double> shares = shares_of(s);
+  const std::vector<std::string> criteria = criteria_of(s);
   std::vector<Arm> arms;
   for (Index k = 0; k < s.seeds; ++k) {
     arms.push_back({"", 0, s.seed + k});
-    for (const double sparsity : shares_of(s))
-      for (const std::string& criterion : criteria_of(s)) arms.push_back({criterion, sparsity, s.seed + k});
+    for (const double sparsity : shares)
+      for (const std::string& criterion : criteria) arms.push_back({criterion, sparsity, s.seed + k});
   }
   return arms;
 }
